@@ -1,0 +1,59 @@
+"""Every exception Tidegate raises on purpose, in one tree.
+
+``ConfigError`` is the operator's, ``AppError`` the application's, ``PeerError``
+the client's and ``UsageError`` the calling code's.  Anything else that escapes
+is a defect of Tidegate.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AppError",
+    "BadRequest",
+    "ClientDisconnected",
+    "ConfigError",
+    "PeerError",
+    "TidegateError",
+    "UsageError",
+]
+
+
+class TidegateError(Exception):
+    """Root of the tree: catch it to catch everything Tidegate raises on purpose."""
+
+
+class ConfigError(TidegateError):
+    """A setting cannot be used.  The text names the option and the value found."""
+
+
+class AppError(TidegateError):
+    """The application broke the ASGI contract, in a call to ``send`` or by ending early."""
+
+
+class UsageError(TidegateError):
+    """A caller of a Tidegate object broke the order of calls its docstring states."""
+
+
+class PeerError(TidegateError):
+    """The peer broke a protocol.
+
+    ``reason`` is one line for the log and the answer; ``status`` is the HTTP
+    status code to answer with, if an answer can still be given.
+    """
+
+    def __init__(self, reason: str, status: int = 400) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
+
+
+class BadRequest(PeerError):
+    """The request breaks HTTP's grammar or one of our limits."""
+
+
+class ClientDisconnected(TidegateError, OSError):
+    """``send()`` was called after the client had gone (ASGI HTTP spec 2.4).
+
+    It is an ``OSError`` so that frameworks recognise it.  Tidegate ignores it
+    when it escapes the application: nothing is logged.
+    """

@@ -1,0 +1,1 @@
+"""What "serve this request" means, whatever protocol carried it."""

@@ -1,0 +1,393 @@
+"""One request and its response as the application sees them, on every protocol.
+
+The rules of RFC 9110 about responses in general live here and nowhere else:
+one start, no content where none may be, lengths that hold, an error that
+becomes 500 or an abort, and what becomes of the application when the client
+leaves.  Framing is the business of each protocol's core.
+
+The head is held back until the first content event, so whatever goes wrong
+before that can still be answered properly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from typing import Any
+
+from ..asgi import Message
+from ..errors import AppError, ClientDisconnected
+from ..http import CODING, KNOWN_FIELDS, LENGTH, NO_BODY, Field, Head, bodyless, field
+from .access import CLIENT_LEFT
+from .out import Out
+from .scope import apply_policy, decode_path
+from .sent import SENT
+from .service import Service
+
+__all__ = ["HttpExchange"]
+
+logger = logging.getLogger("tidegate.error")
+
+_ERROR_BODY = b"Internal Server Error"
+
+
+class HttpExchange:
+    """Joins one request, one application call and one ``Out``.
+
+    The protocol below calls ``body_arrived``, ``may_write``, ``peer_left`` and
+    ``peer_gone``; the application calls ``receive`` and ``send``.
+    """
+
+    __slots__ = (
+        *("_bodyless", "_buffered", "_declared", "_delivered", "_ended", "_fields", "_left"),
+        *("_paused", "_pieces", "_roles", "_sent", "_status", "_told", "_waiters", "complete", "gone"),
+        *("head", "head_sent", "out", "scope", "service", "size", "started_at", "task"),
+    )
+
+    def __init__(self, out: Out, service: Service, head: Head, body: bytes, ended: bool) -> None:
+        self.out = out
+        self.service = service
+        self.head = head
+        raw_path = head.path
+        # Every mutable value is this request's own (ASGI items 3 to 11, 20 to 36).
+        self.scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": service.spec_version},
+            "http_version": head.version,
+            "method": head.method,
+            "scheme": head.scheme or out.scheme,
+            "path": decode_path(raw_path) if b"%" in raw_path else raw_path.decode("ascii"),
+            "raw_path": raw_path,
+            "query_string": head.query,
+            "root_path": "",
+            "headers": head.headers,
+            "client": out.client,
+            "server": out.server,
+            "state": service.state.copy(),
+            "extensions": {},
+        }
+        policy = service.policy
+        if policy.root_path or (head.forwarded and out.trusted):
+            apply_policy(self.scope, policy, head, out)
+        self.task: asyncio.Task[None] | None = None  # None until started
+        self.started_at = 0.0 if service.access_log is None else service.loop.time()
+        # Receiving.
+        self._pieces = [body] if body else []  # content the application has not taken
+        self._buffered = len(body)
+        self._ended = ended  # nothing more will arrive
+        self._delivered = False  # the application was told so
+        self._paused = False  # we asked the protocol to stop reading
+        self._left = False  # the client sends no more, perhaps still listens
+        self._told = False  # the application knows that the client has gone
+        self._waiters: list[asyncio.Future[None]] = []
+        self.gone = False  # the client cannot be reached
+        # Sending.
+        self._status = 0  # 0 until http.response.start
+        self._fields: list[Field] = []
+        self._roles = 0
+        self._bodyless = False  # the response cannot have content
+        self._declared: int | None = None  # content-length of the application
+        self._sent = 0  # content accepted from the application
+        self.head_sent = False
+        self.complete = False  # the response is over
+        self.size = 0  # content handed to the protocol
+
+    # -- the application's side ----------------------------------------------
+
+    async def run(self) -> None:
+        """Call the application and see to it that its response ends, one way or another."""
+        try:
+            await self.service.application(self.scope, self.receive, self.send)
+        except asyncio.CancelledError:
+            self._give_up(None)
+            raise
+        except (Exception, SystemExit, BaseExceptionGroup) as error:
+            # SystemExit too: a request must not be able to stop the server.
+            self._give_up(error)
+        else:
+            if not self.complete and not self.gone:
+                self._ended_early()
+        finally:
+            if self.task is not None:
+                self.service.finished(self)
+
+    async def receive(self) -> Message:
+        """Return the next event: content as it arrived, then ``http.disconnect`` for ever."""
+        while not self.complete:
+            if self._pieces or (self._ended and not self._delivered):
+                return self._take()
+            if self.gone or self._left:
+                self._told = True
+                break
+            self.out.want_body()
+            await self._wait()
+        return {"type": "http.disconnect"}
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """Take one event of the response.
+
+        Nothing has been sent of an event that raises: ``AppError`` if it is
+        not allowed here, ``ClientDisconnected`` if nobody listens any more.
+        """
+        kind = message["type"]
+        if kind == "http.response.start":
+            self._start(message)
+            return SENT
+        if kind != "http.response.body":
+            raise AppError(f"unknown or unsupported message type {kind!r}")
+        body = message.get("body", b"")
+        if type(body) is not bytes:
+            body = _as_bytes(body)
+        ended = not message.get("more_body", False)
+        if not self._status:
+            raise AppError("http.response.body before http.response.start")
+        if self.gone:
+            return self._nobody_listens()
+        if self.complete:
+            raise AppError("http.response.body after the response was complete")
+        self._sent += len(body)
+        if self._declared is not None:
+            self._check_length(ended)
+        if self._bodyless:
+            self._send_no_body(body, ended)
+        elif self.head_sent:
+            self.size += len(body)
+            self.complete = ended
+            self.out.send_body(body, ended)
+        else:
+            self.head_sent = True
+            self.size = len(body)
+            self.complete = ended
+            length = len(body) if ended else self._declared
+            self.out.respond(self._status, self._fields, self._roles, length, body, ended)
+        if ended:
+            self._on_complete()
+        elif self.out.congested:
+            return self._flushed()
+        return SENT
+
+    # -- the protocol's side -------------------------------------------------
+
+    def body_arrived(self, data: bytes, ended: bool) -> None:
+        """Content arrived; ``ended`` says that it was the last."""
+        self._ended = ended
+        if data:
+            self._pieces.append(data)
+            self._buffered += len(data)
+            if self._buffered > self.service.policy.max_read_ahead and not ended:
+                self._paused = True
+                self.out.pause_reading()
+        self._wake()
+
+    def may_write(self) -> None:
+        """The peer takes data again."""
+        self._wake()
+
+    def peer_left(self) -> None:
+        """The client closed its sending side; perhaps it still waits for the answer."""
+        self._left = True
+        self._on_loss()
+
+    def peer_gone(self, status: int = CLIENT_LEFT) -> None:
+        """The client cannot be reached any more.
+
+        ``status`` is what it was told instead of a response, for the log.
+        """
+        if not self.gone:
+            self.gone = True
+            if not self._left:
+                self._on_loss()
+            self._wake()
+            if not self.complete:
+                self._log(self._status if self.head_sent else status)
+
+    # -- private -------------------------------------------------------------
+
+    def _start(self, message: Message) -> None:
+        if self._status:
+            raise AppError("http.response.start was sent before")
+        if self.gone and self.service.policy.on_disconnect != "ignore":
+            self._nobody_listens()
+        status = message.get("status")
+        if not isinstance(status, int) or not 200 <= status <= 999:
+            raise AppError(f"the status must be an int from 200 to 999, not {status!r}")
+        fields = []
+        roles = 0
+        self._declared = None
+        try:
+            # Any iterable will do, but only once: it may be a generator.
+            for name, value in message.get("headers", ()):
+                checked = KNOWN_FIELDS.get((name, value)) or field(name, value)
+                role = checked.role
+                if role == CODING or (role == LENGTH and not self._declares(value, status)):
+                    continue
+                roles |= role
+                fields.append(checked)
+        except (TypeError, ValueError) as error:
+            raise AppError(f"headers must be pairs of bytes: {error}") from error
+        self._fields = fields
+        self._roles = roles
+        self._bodyless = bodyless(self.head.method, status)
+        self._status = status
+
+    def _declares(self, value: bytes, status: int) -> bool:
+        """Take note of a content-length; say whether the field is to be sent."""
+        length = int(value)
+        if self._declared is not None and self._declared != length:
+            raise AppError("content-length given twice, with two values")
+        # RFC 9110 section 8.6: not in a 204; and once is enough.
+        wanted = self._declared is None and status != 204
+        self._declared = length
+        return wanted
+
+    def _take(self) -> Message:
+        """Return what has arrived as one event."""
+        pieces = self._pieces
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self._pieces = []
+        self._buffered = 0
+        self._delivered = self._ended
+        if self._paused:
+            self._paused = False
+            self.out.resume_reading()
+        return {"type": "http.request", "body": body, "more_body": not self._ended}
+
+    def _check_length(self, ended: bool) -> None:
+        """Hold the application to its content-length (ASGI item 48)."""
+        declared = self._declared
+        if declared is None or self._bodyless:
+            return
+        if self._sent > declared:
+            problem = f"more than the {declared} bytes that content-length announced"
+        elif ended and self._sent < declared:
+            problem = f"{self._sent} bytes where content-length announced {declared}"
+        else:
+            return
+        if self.head_sent:
+            # The client waits for the rest or would misread it: only the end
+            # of the connection can tell it that something is wrong.
+            self._abort()
+        else:
+            self._status = self._sent = 0
+        raise AppError(f"the response has {problem}")
+
+    def _send_no_body(self, body: bytes, ended: bool) -> None:
+        """Send a response that has no content, whatever the application gave."""
+        self.complete = ended
+        if self.head_sent:
+            self.out.send_body(b"", ended)
+            return
+        length = NO_BODY
+        if self.head.method == "HEAD" and ended and body and self._declared is None:
+            length = len(body)
+        self.head_sent = True
+        self.out.respond(self._status, self._fields, self._roles, length, b"", ended)
+
+    def _on_complete(self) -> None:
+        self._pieces = []
+        if self._waiters:
+            self._wake()
+        self._log(self._status)
+
+    def _log(self, status: int) -> None:
+        access_log = self.service.access_log
+        if access_log is not None:
+            seconds = self.service.loop.time() - self.started_at
+            request = (self.head.method, self.head.target, self.head.version)
+            access_log.write(self.scope["client"], request, status, seconds, self.size)
+
+    def _give_up(self, error: BaseException | None) -> None:
+        """The application failed or was cancelled."""
+        if error is not None and not (self.gone and _only_disconnected(error)):
+            where = f"{self.head.method} {self.head.path.decode('ascii')}"
+            logger.error("Exception in the application, %s", where, exc_info=error)
+        if not self.complete and not self.gone:
+            self._fail()
+
+    def _ended_early(self) -> None:
+        """The application returned and owes a response, or the end of one."""
+        what = "ending" if self.head_sent else "sending"
+        where = f"{self.head.method} {self.head.path.decode('ascii')}"
+        logger.error("The application returned without %s a response, %s", what, where)
+        self._fail()
+
+    def _fail(self) -> None:
+        """Answer 500, or abort what has begun (ASGI item 50)."""
+        if self.head_sent:
+            self._abort()
+            return
+        body = b"" if self.head.method == "HEAD" else _ERROR_BODY
+        length = len(_ERROR_BODY)
+        self._status = 500
+        self.head_sent = self.complete = True
+        self.size = len(body)
+        fields = [field(b"content-type", b"text/plain; charset=utf-8")]
+        self.out.respond(500, fields, 0, length, body, True)
+        self._on_complete()
+
+    def _abort(self) -> None:
+        # The log is written by peer_gone(), which the loss of the connection brings.
+        self.out.abort()
+
+    def _nobody_listens(self) -> Awaitable[None]:
+        if self.service.policy.on_disconnect == "ignore":
+            # Not SENT: an application that sends in a loop must not hold the loop.
+            return asyncio.sleep(0)
+        self._told = True
+        raise ClientDisconnected("the client has disconnected")
+
+    async def _flushed(self) -> None:
+        """Wait until the peer takes data again."""
+        while self.out.congested and not self.gone:
+            await self._wait()
+        if self.gone:
+            await self._nobody_listens()
+
+    async def _wait(self) -> None:
+        # A future of its own for every wait: the application may cancel it.
+        waiter = self.service.loop.create_future()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        finally:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _on_loss(self) -> None:
+        """The client left: tell who waits, and see later who does not react."""
+        self._wake()
+        policy = self.service.policy
+        if policy.on_disconnect == "cancel" and not self.complete:
+            self.service.loop.call_later(policy.disconnect_grace, self._cancel_if_idle)
+
+    def _cancel_if_idle(self) -> None:
+        # Only a stream: an application that has not begun to answer may be in
+        # the middle of work that should not be torn, and one that was told
+        # decides for itself.
+        task = self.task
+        if self.head_sent and not self.complete and not self._told and task is not None:
+            task.cancel("the client has disconnected")
+
+
+def _as_bytes(body: object) -> bytes:
+    if isinstance(body, bytes | bytearray | memoryview):
+        return bytes(body)
+    raise AppError(f"body must be bytes, not {type(body).__name__}")
+
+
+def _only_disconnected(error: BaseException | None) -> bool:
+    """Say whether ``error`` is, wraps or groups nothing but our own disconnect error."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_only_disconnected(inner) for inner in error.exceptions)
+    while error is not None:
+        if isinstance(error, ClientDisconnected | asyncio.CancelledError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -1,0 +1,37 @@
+"""The rarer questions about a scope: encoded paths, mount points, proxies.
+
+``HttpExchange`` builds the scope itself; nearly no request needs what is here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from ..http import Head
+from .out import Out
+from .service import Policy
+
+__all__ = ["apply_policy", "decode_path"]
+
+
+def decode_path(raw_path: bytes) -> str:
+    """Percent-decode a path, then decode it as UTF-8 with U+FFFD for what is not."""
+    return unquote_to_bytes(raw_path).decode("utf-8", "replace")
+
+
+def apply_policy(scope: dict[str, Any], policy: Policy, head: Head, out: Out) -> None:
+    """Put the mount point, and what trusted proxies say, into the scope.
+
+    ``path`` always includes ``root_path`` (ASGI HTTP spec).  In mode ``strip``
+    the proxy took it off and it is put back; in mode ``keep`` it is there.
+    """
+    root_path = policy.root_path
+    if root_path:
+        scope["root_path"] = root_path
+        if policy.root_path_mode == "strip":
+            scope["path"] = root_path + scope["path"]
+            scope["raw_path"] = root_path.encode() + scope["raw_path"]
+    if head.forwarded and out.trusted:
+        scope["scheme"] = policy.proxies.scheme(head.headers, scope["scheme"])
+        scope["client"] = policy.proxies.client(head.headers, out.client)

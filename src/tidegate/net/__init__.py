@@ -1,0 +1,1 @@
+"""asyncio: transports below, protocol cores and exchanges above."""

@@ -1,0 +1,182 @@
+"""One transport and its peer: addresses, back-pressure, deadlines, the ways to close.
+
+Protocol versions inherit from it; what it knows of HTTP is nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import cast
+
+from ..exchange.http import HttpExchange
+from ..exchange.out import Address
+from ..exchange.service import Service
+from ..wire.http1.limits import Http1Limits
+from .clock import NEVER, Clock
+from .timeouts import Rate, Timeouts
+
+__all__ = ["Connection", "Worker"]
+
+# A peer that we are leaving may still send this much into the void.
+_MAX_DISCARDED = 4 * 1024 * 1024
+
+_WRITE_BUFFER = 64 * 1024
+
+
+@dataclass
+class Worker:
+    """What all connections of one worker share."""
+
+    service: Service
+    clock: Clock
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    http1: Http1Limits = field(default_factory=Http1Limits)
+    connections: set[Connection] = field(default_factory=set)
+    draining: bool = False
+    max_requests: int | None = None  # service.on_change() is called at this one
+
+
+class Connection(asyncio.Protocol):
+    """The parts of a connection that do not depend on the protocol."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self.service = worker.service
+        self.scheme = "http"
+        self.client: Address | None = None
+        self.server: Address | None = None
+        self.trusted = False
+        self.congested = False
+        self.closing = False  # we have decided to close; nothing new begins
+        self.exchange: HttpExchange | None = None  # None between requests
+        self.deadline = NEVER
+        self._on_deadline: Callable[[float], None] = self.leave
+        self._discarded = 0
+        self._unsent = 0  # bytes in the transport's buffer when last looked at
+        self._writing = Rate(worker.timeouts, worker.timeouts.write_stall)
+
+    # -- called by the transport ---------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take note of who is there."""
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.set_write_buffer_limits(high=_WRITE_BUFFER)
+        self.client = _address(transport.get_extra_info("peername"))
+        self.server = _address(transport.get_extra_info("sockname"))
+        host = self.client[0] if self.client else None
+        self.trusted = self.service.policy.proxies.trusts(host)
+        self.worker.connections.add(self)
+        self.worker.clock.watched.add(self)
+        self.wait_at_most(self.worker.timeouts.first_byte, self.leave)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the exchange and let go of everything."""
+        self.closing = True
+        self.congested = False
+        self.deadline = NEVER
+        self.worker.connections.discard(self)
+        self.worker.clock.watched.discard(self)
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            exchange.peer_gone()
+        self.service.on_change()
+
+    def pause_writing(self) -> None:
+        """The peer takes less than we send."""
+        self.congested = True
+        self._unsent = self.transport.get_write_buffer_size()
+        self._writing.restart(self.worker.clock.now)
+        self.wait_at_most(0, self._check_writing)
+
+    def resume_writing(self) -> None:
+        """The peer caught up."""
+        self.congested = False
+        self.deadline = NEVER
+        self.watch()
+        if self.exchange is not None:
+            self.exchange.may_write()
+
+    # -- deadlines -----------------------------------------------------------
+
+    def wait_at_most(self, seconds: float, otherwise: Callable[[float], None]) -> None:
+        """Call ``otherwise(now)`` when ``seconds`` have passed."""
+        self.deadline = self.worker.clock.now + seconds
+        self._on_deadline = otherwise
+
+    def on_deadline(self, now: float) -> None:
+        """Do what was agreed; but while bytes are on their way out, only see that they move."""
+        self.deadline = NEVER
+        if self.transport.get_write_buffer_size() and self._on_deadline != self._check_writing:
+            self._unsent = self.transport.get_write_buffer_size()
+            self._writing.restart(now)
+            self.wait_at_most(0, self._check_writing)
+        else:
+            self._on_deadline(now)
+
+    def watch(self) -> None:
+        """Set the deadline that fits the state; after writing no longer hides it."""
+
+    def _check_writing(self, now: float) -> None:
+        unsent = self.transport.get_write_buffer_size()
+        self._writing.add(self._unsent - unsent, now)
+        self._unsent = unsent
+        problem = self._writing.too_slow(now)
+        if unsent and problem is not None:
+            self.service.complain(self.client, f"takes the response too slowly: {problem}")
+            self.transport.abort()
+        elif unsent:
+            self.wait_at_most(0, self._check_writing)
+        else:
+            self.watch()
+
+    # -- closing -------------------------------------------------------------
+
+    def leave(self, now: float = 0.0) -> None:
+        """Close when everything written has been sent."""
+        self.closing = True
+        self.transport.close()
+        # A peer that does not take the rest must not keep us.
+        self.wait_at_most(self.worker.timeouts.linger, self._cut)
+
+    def leave_gently(self) -> None:
+        """Close, but first give the peer time to read: it may still be sending.
+
+        Closing a socket with unread bytes resets the connection, and the reset
+        overtakes our answer (RFC 9112 section 9.6).
+        """
+        self.closing = True
+        if self.transport.is_closing() or not self.transport.can_write_eof():
+            self.leave()
+            return
+        self.transport.write_eof()
+        self.transport.resume_reading()
+        self.wait_at_most(self.worker.timeouts.linger, self._cut)
+
+    def discard(self, data: bytes) -> None:
+        """Throw away what a peer sends that we are leaving."""
+        self._discarded += len(data)
+        if self._discarded > _MAX_DISCARDED:
+            self.transport.abort()
+
+    def abort(self) -> None:
+        """Cut the connection now; what was not sent is lost."""
+        self.closing = True
+        self.transport.abort()
+
+    def _cut(self, now: float) -> None:
+        self.transport.abort()
+
+
+def _address(name: object) -> Address | None:
+    """Return what getpeername or getsockname gave as ASGI has it."""
+    if isinstance(name, tuple) and len(name) >= 2:
+        return str(name[0]), int(name[1])
+    if isinstance(name, bytes):
+        name = name.decode("utf-8", "surrogateescape")
+    if isinstance(name, str) and name:
+        return name, None
+    return None

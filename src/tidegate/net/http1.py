@@ -1,0 +1,294 @@
+"""HTTP/1 over asyncio: one connection, one core, one exchange at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..errors import BadRequest, PeerError
+from ..exchange.http import HttpExchange
+from ..http import NO_BODY, Field, Head, field, phrase
+from ..wire.http1.core import Http1Core
+from .clock import NEVER
+from .connection import Connection, Worker
+from .timeouts import Rate
+
+__all__ = ["Http1Connection"]
+
+# Above this a copy into one buffer costs more than a second piece.
+_MAX_JOINED = 64 * 1024
+
+# What of a request nobody wants may still come, so that the connection lives on.
+_MAX_UNWANTED = 64 * 1024
+
+_PLAIN_TEXT = field(b"content-type", b"text/plain; charset=utf-8")
+
+
+class Http1Connection(Connection):
+    """Sink of its core and ``Out`` of its exchange."""
+
+    def __init__(self, worker: Worker) -> None:
+        super().__init__(worker)
+        self.core = Http1Core(self, worker.http1)
+        self._continue_wanted = False  # the client waits for 100 (Continue)
+        self._reading_paused = False
+        self._head_started = False  # part of a head has arrived
+        self._request_body: Rate | None = None  # None unless a body is arriving
+        self._unwanted = 0  # content that arrived after its response
+
+    # -- called by the transport ---------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the core, which calls ``on_request`` and the rest."""
+        if self.closing:
+            self.discard(data)
+            return
+        try:
+            self.core.receive(data)
+        except PeerError as error:
+            self._refuse(error)
+            return
+        if self.exchange is None:
+            self._on_idle_bytes()
+        elif self.core.buffered > _MAX_JOINED:
+            # Pipelined requests wait in the client's half of the network.
+            self.pause_reading()
+
+    def eof_received(self) -> bool:
+        """The client sends no more.  Return True to keep the sending half open."""
+        if self.closing:
+            return False
+        try:
+            self.core.receive_eof()
+        except PeerError as error:
+            self._refuse(error)
+            return True
+        if self.exchange is None:
+            return False
+        # It may have closed only its half and wait for the answer.
+        self.core.keep_alive = False
+        self.exchange.peer_left()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of the core too."""
+        super().connection_lost(exc)
+        self.core.close()
+
+    # -- called by the core --------------------------------------------------
+
+    def on_request(self, head: Head, body: bytes, ended: bool) -> None:
+        """Start an exchange; the application runs until it first has to wait."""
+        service = self.service
+        limit = service.policy.limit_concurrency
+        if limit is not None and len(service.running) >= limit:
+            raise BadRequest("more requests at once than --limit-concurrency allows", 503)
+        if head.method == "CONNECT":
+            raise BadRequest("CONNECT is for proxies", 501)
+        self._head_started = False
+        self.deadline = NEVER
+        service.total_requests += 1
+        if service.total_requests == self.worker.max_requests:
+            service.on_change()
+        exchange = HttpExchange(self, service, head, body, ended)
+        self.exchange = exchange
+        if not ended:
+            self._expect_body(head, body)
+        task = service.start(exchange.run(), service.context.copy())
+        exchange.task = task
+        if not task.done():
+            service.running.add(exchange)
+
+    def on_body(self, data: bytes, ended: bool) -> None:
+        """Hand content to the exchange, or drop it if the response is over."""
+        rate = self._request_body
+        if rate is not None:
+            rate.add(len(data), self.worker.clock.now)
+        if ended:
+            self._request_body = None
+            self.deadline = NEVER
+        exchange = self.exchange
+        if exchange is not None and not exchange.complete:
+            exchange.body_arrived(data, ended)
+            return
+        self._unwanted += len(data)
+        if ended:
+            self._next()
+        elif self._unwanted > _MAX_UNWANTED:
+            self.leave_gently()
+
+    def on_trailers(self, fields: list[tuple[bytes, bytes]]) -> None:
+        """Drop them: ASGI has no place for the trailers of a request."""
+
+    # -- called by the exchange ----------------------------------------------
+
+    def respond(
+        self,
+        status: int,
+        fields: Sequence[Field],
+        roles: int,
+        length: int | None,
+        body: bytes,
+        ended: bool,
+    ) -> None:
+        """Send a head and the first content, in one write unless the content is large."""
+        core = self.core
+        if self.worker.draining or self._request_body is not None:
+            self._decide_to_close()
+        head = core.respond(status, fields, roles, length, self.service.defaults)
+        if body or ended:
+            body = core.send_body(body, ended)
+        if len(body) <= _MAX_JOINED:
+            self.transport.write(head + body)
+        else:
+            self.transport.write(head)
+            self.transport.write(body)
+        if ended:
+            self._on_response_end()
+
+    def send_body(self, data: bytes, ended: bool) -> None:
+        """Send more content."""
+        framed = self.core.send_body(data, ended)
+        if framed:
+            self.transport.write(framed)
+        if ended:
+            self._on_response_end()
+
+    def want_body(self) -> None:
+        """Send 100 (Continue) if the client waits for it (RFC 9110 section 10.1.1)."""
+        if self._continue_wanted:
+            self._continue_wanted = False
+            exchange = self.exchange
+            if exchange is not None and not exchange.head_sent:
+                self.transport.write(self.core.send_informational(100))
+            self.watch()
+
+    def pause_reading(self) -> None:
+        """Leave what the client sends in the network."""
+        if not self._reading_paused and not self.transport.is_closing():
+            self._reading_paused = True
+            self.transport.pause_reading()
+            self.deadline = NEVER
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        if self._reading_paused and not self.transport.is_closing():
+            self._reading_paused = False
+            self.transport.resume_reading()
+            self.watch()
+
+    # -- shutdown ------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Close now if idle, otherwise after the response in progress."""
+        if self.exchange is None and not self.closing:
+            self.leave()
+
+    # -- private -------------------------------------------------------------
+
+    def watch(self) -> None:
+        """Set the deadline that fits the state."""
+        if self.closing:
+            self.wait_at_most(self.worker.timeouts.linger, self._cut)
+        elif self._request_body is not None and not self._reading_paused:
+            if not self._continue_wanted:
+                self._request_body.restart(self.worker.clock.now)
+                self.wait_at_most(0, self._check_body)
+        elif self.exchange is None:
+            self.wait_at_most(self.worker.timeouts.keep_alive, self.leave)
+
+    def _expect_body(self, head: Head, body: bytes) -> None:
+        self._unwanted = 0
+        self._request_body = Rate(self.worker.timeouts, self.worker.timeouts.body_stall)
+        # A client that sends at once does not wait for our word.
+        self._continue_wanted = head.expects_continue and not body
+        self.watch()
+
+    def _check_body(self, now: float) -> None:
+        rate = self._request_body
+        if rate is None or self._reading_paused:
+            return
+        problem = rate.too_slow(now)
+        if problem is not None:
+            self._refuse(BadRequest(f"the content comes too slowly: {problem}", 408))
+        else:
+            self.wait_at_most(0, self._check_body)
+
+    def _on_idle_bytes(self) -> None:
+        """Bytes arrived and no exchange is in progress: part of a head, perhaps."""
+        if not self._head_started and self.core.started and not self.closing:
+            self._head_started = True
+            self.wait_at_most(self.worker.timeouts.head, self._head_too_slow)
+
+    def _head_too_slow(self, now: float) -> None:
+        self._refuse(BadRequest("the request head took too long", 408))
+
+    def _decide_to_close(self) -> None:
+        """Before a head: can another request follow on this connection?
+
+        Not if we are shutting down, nor if too much content may come that
+        nobody wants, nor if the client holds it back until we ask.
+        """
+        remaining = self.core.body_remaining
+        if remaining is None:
+            remaining = 0
+        if self.worker.draining or self._continue_wanted or remaining > _MAX_UNWANTED:
+            self.core.keep_alive = False
+
+    def _on_response_end(self) -> None:
+        """Go on to the next request, or close."""
+        self.exchange = None
+        core = self.core
+        if self.worker.draining:
+            core.keep_alive = False
+        if not core.request_ended:
+            if core.keep_alive:
+                # Perhaps little is missing: drop it and go on (see on_body).
+                self.resume_reading()
+            else:
+                self.leave_gently()
+        elif not core.keep_alive:
+            self.leave()
+        elif core.buffered:
+            # In the next turn, and in a context of its own: this is still the
+            # application's call.
+            self.service.loop.call_soon(self._next, context=self.service.context)
+        else:
+            core.next_request()
+            self.deadline = self.worker.clock.now + self.worker.timeouts.keep_alive
+            self._on_deadline = self.leave
+
+    def _next(self) -> None:
+        """Let the core go on to what it has buffered."""
+        if self.closing:
+            return
+        try:
+            self.core.next_request()
+        except PeerError as error:
+            self._refuse(error)
+            return
+        if self.exchange is None:
+            self.watch()
+            self._on_idle_bytes()
+        self.resume_reading()
+
+    def _refuse(self, error: PeerError) -> None:
+        """Answer a request that cannot be served, and close."""
+        exchange, self.exchange = self.exchange, None
+        self.service.complain(self.client, error.reason)
+        self._request_body = None
+        if exchange is not None:
+            exchange.peer_gone(error.status)
+        if exchange is not None and exchange.head_sent:
+            self.abort()
+            return
+        self.core.close()
+        self.core.keep_alive = False
+        text = f"{error.status} {phrase(error.status)}: {error.reason}\n".encode()
+        fields = [_PLAIN_TEXT, *([field(b"retry-after", b"1")] if error.status == 503 else [])]
+        head = self.core.head
+        length = NO_BODY if exchange and head and head.method == "HEAD" else len(text)
+        answer = self.core.respond(error.status, fields, 0, length, self.service.defaults)
+        self.transport.write(answer if length == NO_BODY else answer + text)
+        self.leave_gently()
+
+

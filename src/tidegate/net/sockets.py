@@ -1,0 +1,100 @@
+"""Where to listen: TCP, a Unix socket, or a descriptor somebody opened for us."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+from pathlib import Path
+
+from ..errors import ConfigError
+
+__all__ = ["address_of", "inherited", "tcp", "unix"]
+
+
+def tcp(host: str, port: int, backlog: int) -> socket.socket:
+    """Return a socket that listens on ``host`` (address or name) and ``port``.
+
+    Raises ``ConfigError`` if that place is taken, not ours, or not allowed.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except socket.gaierror as error:
+        raise ConfigError(f"host {host!r} cannot be resolved: {error.strerror}") from None
+    family, kind, protocol, _, address = found[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        # A restart must not wait for old connections to time out.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(backlog)
+    except OSError as error:
+        listener.close()
+        raise ConfigError(_why(error, f"{host}:{port}")) from None
+    listener.setblocking(False)
+    return listener
+
+
+def unix(path: str, backlog: int) -> socket.socket:
+    """Return a Unix socket that listens at ``path``, for everybody (mode 0666).
+
+    A socket left behind by a server that died is replaced; one that still
+    answers, or another kind of file, is not: ``ConfigError``.
+    """
+    if Path(path).exists():
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            raise ConfigError(f"uds: {path!r} exists and is not a socket")
+        if _answers(path):
+            raise ConfigError(f"uds: another server listens on {path!r}")
+        os.unlink(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(path)
+        os.chmod(path, 0o666)
+        listener.listen(backlog)
+    except OSError as error:
+        listener.close()
+        raise ConfigError(_why(error, path)) from None
+    listener.setblocking(False)
+    return listener
+
+
+def inherited(fd: int, backlog: int) -> socket.socket:
+    """Return the listening socket behind descriptor ``fd``, which stays open without us."""
+    try:
+        listener = socket.socket(fileno=os.dup(fd))
+        listener.listen(backlog)
+    except OSError as error:
+        raise ConfigError(f"fd {fd} is not a socket one can listen on: {error.strerror}") from None
+    listener.setblocking(False)
+    return listener
+
+
+def address_of(listener: socket.socket) -> str:
+    """Return the URL, or the path, that clients use."""
+    name = listener.getsockname()
+    if isinstance(name, tuple):
+        host = f"[{name[0]}]" if ":" in name[0] else name[0]
+        return f"http://{host}:{name[1]}"
+    return f"unix:{name}"
+
+
+def _answers(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+    return True
+
+
+def _why(error: OSError, place: str) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"cannot listen on {place}: another program listens there"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"cannot listen on {place}: this machine does not have that address"
+    if error.errno == errno.EACCES:
+        return f"cannot listen on {place}: not allowed (ports below 1024 need a privilege)"
+    return f"cannot listen on {place}: {error.strerror}"

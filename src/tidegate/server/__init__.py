@@ -1,0 +1,1 @@
+"""Processes: configuration, listening, signals, logs, start and stop."""

@@ -1,0 +1,69 @@
+"""Log lines that a person can read."""
+
+from __future__ import annotations
+
+import json
+import logging
+import logging.config
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError
+from .config import Config
+
+__all__ = ["TRACE", "Formatter", "configure"]
+
+TRACE = 5
+
+_COLOURS = {"DEBUG": 36, "INFO": 32, "WARNING": 33, "ERROR": 31, "CRITICAL": 91, "TRACE": 34}
+
+
+class Formatter(logging.Formatter):
+    """``2026-11-22 17:36:06 INFO  text``; the level in colour on a terminal."""
+
+    def __init__(self, colours: bool = False) -> None:
+        super().__init__("%(asctime)s %(level)s %(message)s", "%Y-%m-%d %H:%M:%S")
+        self._colours = colours
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        """Format one line."""
+        level = f"{record.levelname:<7}"
+        if self._colours:
+            level = f"\x1b[{_COLOURS.get(record.levelname, 0)}m{level}\x1b[0m"
+        record.level = level
+        return super().formatMessage(record)
+
+
+def configure(config: Config) -> None:
+    """Set up the loggers ``tidegate``, ``tidegate.error`` and ``tidegate.access``.
+
+    Other loggers are the application's and are left alone.  Raises
+    ``ConfigError`` if ``log_config`` cannot be used.
+    """
+    logging.addLevelName(TRACE, "TRACE")
+    level = TRACE if config.log_level == "trace" else config.log_level.upper()
+    if config.log_config is not None:
+        _load(config.log_config)
+    else:
+        logger = logging.getLogger("tidegate")
+        for handler in list(logger.handlers):
+            logger.removeHandler(handler)
+        stream = logging.StreamHandler(sys.stderr)
+        colours = config.use_colors
+        stream.setFormatter(Formatter(sys.stderr.isatty() if colours is None else colours))
+        logger.addHandler(stream)
+        logger.propagate = False
+    logging.getLogger("tidegate").setLevel(level)
+
+
+def _load(source: str | dict[str, Any]) -> None:
+    try:
+        if isinstance(source, dict):
+            logging.config.dictConfig(source)
+        elif source.endswith(".json"):
+            logging.config.dictConfig(json.loads(Path(source).read_text("utf-8")))
+        else:
+            logging.config.fileConfig(source, disable_existing_loggers=False)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ConfigError(f"log_config {source!r}: {error}") from None

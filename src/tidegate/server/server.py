@@ -1,0 +1,238 @@
+"""One worker: start the application, listen, serve, drain, stop.
+
+The order is the contract: the lifespan starts before the first connection is
+accepted and shuts down after the last one is gone, always.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import socket
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+from .._pure import speed
+from .._version import __version__
+from ..asgi import Application
+from ..errors import TidegateError
+from ..exchange.access import AccessLog
+from ..exchange.lifespan import Lifespan, LifespanFailed
+from ..exchange.service import Service
+from ..net import sockets
+from ..net.clock import Clock
+from ..net.connection import Worker
+from ..net.http1 import Http1Connection
+from .config import Config
+from .logs import configure
+from .signals import Stop
+from .target import load
+
+__all__ = ["Server", "StartupFailed"]
+
+logger = logging.getLogger("tidegate.error")
+
+# What applications have to tidy up when the graceful time is over.
+_CANCEL_SECONDS = 2.0
+
+
+class StartupFailed(TidegateError):
+    """The application did not start; the reason has been logged."""
+
+
+class Server:
+    """Serves ``config.app`` until asked to stop.
+
+    ``await Server(config).serve()`` inside a running loop; from elsewhere
+    ``tidegate.run``.  ``started`` is set while connections are accepted.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.started = asyncio.Event()
+        self.addresses: list[str] = []  # where it listens, as URLs
+        self.worker: Worker | None = None  # None until serve()
+        self._stop: Stop | None = None
+        self._should_exit = False
+        self._changed = asyncio.Event()
+        self._max_requests = self._draw_max_requests()
+
+    @property
+    def should_exit(self) -> bool:
+        """Set it to stop the server gracefully; from any thread."""
+        return self._should_exit
+
+    @should_exit.setter
+    def should_exit(self, value: bool) -> None:
+        self._should_exit = value
+        if value and self._stop is not None:
+            self._stop.request()
+
+    async def serve(self, listeners: Sequence[socket.socket] | None = None) -> None:
+        """Serve until SIGINT, SIGTERM or ``should_exit``; then drain and return.
+
+        ``listeners`` replace what the configuration says about where to
+        listen.  Raises ``ConfigError`` if the target or the place is no good,
+        ``StartupFailed`` if the lifespan says so.
+        """
+        configure(self.config)
+        config = self.config
+        application = load(
+            config.app,
+            factory=config.factory,
+            interface=config.interface,
+            app_dir=config.app_dir,
+        )
+        # Before the lifespan: a taken port must not cost a start of the application.
+        own = self._listen() if listeners is None else list(listeners)
+        self._stop = stop = Stop()
+        if self._should_exit:
+            stop.request()
+        try:
+            with stop.listening():
+                await self._serve(application, own, stop)
+        finally:
+            for listener in own:
+                listener.close()
+            if config.uds is not None and listeners is None:
+                with suppress(FileNotFoundError):
+                    os.unlink(config.uds)
+
+    def _listen(self) -> list[socket.socket]:
+        config = self.config
+        if config.uds is not None:
+            return [sockets.unix(config.uds, config.backlog)]
+        if config.fd is not None:
+            return [sockets.inherited(config.fd, config.backlog)]
+        return [sockets.tcp(config.host, config.port, config.backlog)]
+
+    async def _serve(
+        self, application: Application, listeners: list[socket.socket], stop: Stop
+    ) -> None:
+        began = time.monotonic()
+        config = self.config
+        lifespan = Lifespan(application, config.lifespan)
+        if not await self._start(lifespan, stop):
+            return
+        worker = self._make_worker(application, lifespan)
+        accepting = await self._accept(worker, listeners)
+        seconds = time.monotonic() - began
+        for address in self.addresses:
+            logger.info(
+                "Tidegate %s running on %s (press Ctrl+C to stop)",
+                __version__,
+                address,
+            )
+        logger.debug("Started in %.0f ms, %s, process %d", seconds * 1000, speed(), os.getpid())
+        self.started.set()
+        try:
+            await stop.until(1)
+        finally:
+            self.started.clear()
+            for server in accepting:
+                server.close()
+            await self._drain(worker, stop)
+            worker.clock.stop()
+            await self._shut_down(lifespan, stop)
+
+    async def _start(self, lifespan: Lifespan, stop: Stop) -> bool:
+        """Run the startup of the application; False if we were asked to stop meanwhile."""
+        try:
+            if await stop.unless(1, lifespan.startup(self.config.timeout_lifespan_startup)):
+                return True
+        except LifespanFailed as error:
+            logger.error("The application did not start: %s", error)
+            raise StartupFailed(str(error)) from None
+        logger.info("Stopped before the application had started")
+        lifespan.abandon()
+        return False
+
+    def _make_worker(self, application: Application, lifespan: Lifespan) -> Worker:
+        config = self.config
+        access_log = AccessLog() if config.access_log else None
+        service = Service(application, config.policy(), asyncio.get_running_loop(), access_log)
+        service.state = lifespan.state
+        clock = Clock(service, config.response_fields(), config.date_header)
+        clock.start()
+        service.on_change = self._on_change
+        self.worker = Worker(service, clock, config.timeouts(), config.http1())
+        self.worker.max_requests = self._max_requests
+        return self.worker
+
+    async def _accept(
+        self, worker: Worker, listeners: list[socket.socket]
+    ) -> list[asyncio.AbstractServer]:
+        loop = asyncio.get_running_loop()
+        self.addresses = [sockets.address_of(listener) for listener in listeners]
+        return [
+            await loop.create_server(
+                lambda: Http1Connection(worker), sock=listener, backlog=self.config.backlog
+            )
+            for listener in listeners
+        ]
+
+    def _draw_max_requests(self) -> int | None:
+        limit = self.config.limit_max_requests
+        if limit is None:
+            return None
+        return limit + random.randint(0, self.config.limit_max_requests_jitter)
+
+    def _on_change(self) -> None:
+        """A connection closed, or nothing is in progress, or enough was served."""
+        self._changed.set()
+        worker = self.worker
+        if self._max_requests is None or worker is None or self._should_exit:
+            return
+        if worker.service.total_requests >= self._max_requests:
+            logger.info("Served %d requests; stopping", worker.service.total_requests)
+            self.should_exit = True
+
+    async def _drain(self, worker: Worker, stop: Stop) -> None:
+        """Let what is in progress end; after the graceful time, end it."""
+        worker.draining = True
+        for connection in list(worker.connections):
+            connection.drain()
+        seconds = self.config.timeout_graceful_shutdown
+        if worker.service.running:
+            count = len(worker.service.running)
+            logger.info("Waiting up to %g s for %d requests to end", seconds, count)
+        try:
+            async with asyncio.timeout(seconds):
+                if await stop.unless(2, self._idle(worker)):
+                    return
+            logger.warning("Asked again: cancelling %d requests", len(worker.service.running))
+        except TimeoutError:
+            count = len(worker.service.running)
+            logger.warning("%d requests did not end within %g s; cancelling", count, seconds)
+        await self._cancel(worker, stop)
+
+    async def _idle(self, worker: Worker) -> None:
+        """Return when nothing is in progress any more."""
+        while worker.connections or worker.service.running:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def _cancel(self, worker: Worker, stop: Stop) -> None:
+        for exchange in list(worker.service.running):
+            exchange.peer_gone()
+            if exchange.task is not None:
+                exchange.task.cancel("the server is shutting down")
+        for connection in list(worker.connections):
+            connection.abort()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CANCEL_SECONDS):
+                await stop.unless(3, self._idle(worker))
+        if worker.service.running:
+            count = len(worker.service.running)
+            logger.error("%d requests ignore their cancellation; leaving them", count)
+
+    async def _shut_down(self, lifespan: Lifespan, stop: Stop) -> None:
+        seconds = self.config.timeout_lifespan_shutdown
+        # Whoever asked twice waits no longer than it takes to ask once more.
+        if not await stop.unless(stop.urgency + 1, lifespan.shutdown(seconds)):
+            logger.warning("Asked again: not waiting for the lifespan shutdown")
+            lifespan.abandon()
+        logger.info("Stopped")

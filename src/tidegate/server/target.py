@@ -1,0 +1,144 @@
+"""From ``module:attribute`` to something that can be called with a scope."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import logging
+import sys
+from collections.abc import Callable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from ..asgi import Application, LegacyApplication, Receive, Scope, Send
+from ..errors import ConfigError
+
+__all__ = ["load"]
+
+logger = logging.getLogger("tidegate.error")
+
+
+def load(target: object, *, factory: bool, interface: str, app_dir: str = "") -> Application:
+    """Return the application that ``target`` names or is.
+
+    Raises ``ConfigError`` that says what was not found, and what was.  An
+    exception inside the module being imported is not ours and passes through.
+    """
+    found = _import(target, app_dir) if isinstance(target, str) else target
+    if factory:
+        if not callable(found):
+            raise ConfigError(f"{_name(target)} is not callable, so it cannot be a factory")
+        found = found()
+    if not callable(found):
+        raise ConfigError(
+            f"{_name(target)} is not an ASGI application: "
+            f"it is of type {type(found).__name__!r}, which cannot be called"
+        )
+    if interface == "auto" and not factory and _is_factory(found):
+        logger.warning("%s is a factory; say so with --factory. Calling it.", _name(target))
+        return load(found, factory=True, interface=interface)
+    if interface == "asgi2" or (interface == "auto" and _is_legacy(found)):
+        return _single_callable(found)
+    return found  # type: ignore[no-any-return]
+
+
+def _name(target: object) -> str:
+    return repr(target) if isinstance(target, str) else f"an object of type {type(target).__name__}"
+
+
+def _import(target: str, app_dir: str) -> object:
+    module_name, colon, attributes = target.partition(":")
+    if not module_name or not attributes:
+        hint = f"; did you mean {target!r} + ':app'?" if module_name and not colon else ""
+        raise ConfigError(f"the target must be 'module:attribute', not {target!r}{hint}")
+    folder = str(Path(app_dir or ".").resolve())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        # Only if it is the target itself, or a package on the way to it, that
+        # is missing; otherwise the fault is inside the application.
+        missing = error.name or ""
+        if missing != module_name and not module_name.startswith(f"{missing}."):
+            raise
+        raise ConfigError(_no_module(module_name, missing, folder)) from None
+    except SyntaxError as error:
+        where = f"{error.filename}, line {error.lineno}"
+        raise ConfigError(f"{where}: {error.msg}") from None
+    found: object = module
+    seen = module_name
+    for attribute in attributes.split("."):
+        if not hasattr(found, attribute):
+            raise ConfigError(_no_attribute(found, seen, attribute))
+        found = getattr(found, attribute)
+        seen += f".{attribute}" if seen != module_name else f":{attribute}"
+    return found
+
+
+def _no_module(name: str, missing: str, folder: str) -> str:
+    path = Path(folder)
+    choices = [p.stem for p in path.glob("*.py")] + [p.parent.name for p in path.glob("*/*.py")]
+    near = get_close_matches(name.split(".")[0], choices, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near and near[0] != name.split(".")[0] else ""
+    if name.endswith(".py"):
+        hint = f"; leave out the '.py': {name.removesuffix('.py')!r}"
+    return f"there is no module {missing!r} in {folder} or on the Python path{hint}"
+
+
+def _no_attribute(found: object, seen: str, attribute: str) -> str:
+    public = [name for name in dir(found) if not name.startswith("_")]
+    near = get_close_matches(attribute, public, n=1)
+    callables = [name for name in public if _looks_like_application(getattr(found, name, None))]
+    hint = ""
+    if near:
+        hint = f"; did you mean {near[0]!r}?"
+    elif callables:
+        hint = f"; what can be called there: {', '.join(callables[:5])}"
+    return f"{seen!r} has no attribute {attribute!r}{hint}"
+
+
+def _looks_like_application(value: object) -> bool:
+    return callable(value) and not inspect.isclass(value) and not inspect.ismodule(value)
+
+
+def _parameters(called: object) -> list[inspect.Parameter] | None:
+    """Return the positional parameters that must be given; None if nobody knows."""
+    try:
+        parameters = inspect.signature(called).parameters.values()  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return None
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [p for p in parameters if p.kind in positional]
+
+
+def _is_factory(found: object) -> bool:
+    parameters = _parameters(found)
+    return parameters is not None and not parameters and not inspect.isclass(found)
+
+
+def _is_legacy(found: Any) -> bool:
+    """Say whether this is an ASGI 2 application: ``app(scope)`` gives an instance.
+
+    A class always is one: its constructor takes the scope.
+    """
+    if inspect.isclass(found):
+        return True
+    called: Callable[..., Any] = found if inspect.isroutine(found) else found.__call__
+    if inspect.iscoroutinefunction(called):
+        return False
+    parameters = _parameters(found)
+    if parameters is None:
+        return False
+    return len([p for p in parameters if p.default is p.empty]) == 1
+
+
+def _single_callable(legacy: LegacyApplication) -> Application:
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await legacy(scope)(receive, send)
+
+    return application

@@ -1,0 +1,1 @@
+"""What tests of ASGI applications and of Tidegate itself stand on."""

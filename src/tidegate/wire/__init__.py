@@ -1,0 +1,1 @@
+"""Protocols without I/O: bytes in, calls to a sink out; calls in, bytes out."""

@@ -1,0 +1,265 @@
+"""One HTTP/1 connection as a state machine without I/O.
+
+Requests are strictly sequential: bytes of the next one wait, unparsed, until
+``next_request`` says that the response is complete.  Reading: ``receive`` and
+``receive_eof`` call the sink.  Writing: ``respond``, ``send_body`` and
+``send_informational`` return bytes for the transport.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...errors import BadRequest, UsageError
+from ...http import CLOSE, LENGTH, NO_BODY, Field, Head
+from ..sinks import Http1Sink
+from .body import ChunkedBody, LengthBody
+from .encode import LAST_CHUNK, chunk, encode_head, informational
+from .framing import CHUNKED
+from .head import parse_head
+from .limits import Http1Limits
+from .scan import HeadScanner
+
+__all__ = ["Http1Core"]
+
+_HEAD, _BODY, _WAITING, _CLOSED = range(4)
+
+
+class Http1Core:
+    """Parses the requests of one connection and frames their responses.
+
+    After a ``PeerError`` nothing more is parsed: what arrives is ignored, and
+    one response may still be sent.
+    """
+
+    __slots__ = (
+        *("_body", "_buffer", "_chunked", "_limits", "_scanner", "_sink", "_state"),
+        *("_skipped_empty_line", "head", "keep_alive"),
+    )
+
+    def __init__(self, sink: Http1Sink, limits: Http1Limits) -> None:
+        self._sink = sink
+        self._limits = limits
+        self._state = _HEAD
+        self._buffer = bytearray()  # bytes that no state has consumed yet
+        self._scanner: HeadScanner | None = None  # None unless a head came in pieces
+        self._skipped_empty_line = False
+        self._body: LengthBody | ChunkedBody | None = None  # None unless in _BODY
+        self._chunked = False  # how the current response is framed
+        # Of the current request; None before the first.
+        self.head: Head | None = None
+        # False once either side wants this to be the last exchange.
+        self.keep_alive = True
+
+    # -- reading ---------------------------------------------------------
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that wait for ``next_request``."""
+        return len(self._buffer)
+
+    @property
+    def request_ended(self) -> bool:
+        """Whether the current request has arrived completely."""
+        return self._state != _BODY
+
+    @property
+    def body_remaining(self) -> int | None:
+        """Bytes of the current request still to come; None when nobody can know."""
+        return 0 if self._body is None else self._body.remaining
+
+    @property
+    def started(self) -> bool:
+        """Whether part of a head has arrived."""
+        return self._state == _HEAD and bool(self._buffer)
+
+    def receive(self, data: bytes) -> None:
+        """Take what the peer sent.  Raises ``PeerError``."""
+        if self._state == _HEAD:
+            if not self._buffer and data[:1] != b"\r":
+                end = data.find(b"\r\n\r\n")
+                if 0 <= end <= self._limits.max_head_size - 4:
+                    self._on_head(data, end)
+                    return
+            self._buffer += data
+            self._advance()
+        elif self._state == _BODY:
+            self._on_content(data)
+        elif self._state == _WAITING:
+            self._buffer += data
+
+    def receive_eof(self) -> None:
+        """Take note that the peer will send no more.
+
+        Raises ``BadRequest`` when that cuts a request short.
+        """
+        state = self._state
+        if state == _WAITING:
+            return
+        self._state = _CLOSED
+        if state == _BODY:
+            raise BadRequest("the connection ended inside the content of a request")
+        if state == _HEAD and self._buffer:
+            raise BadRequest("the connection ended inside the head of a request")
+
+    def next_request(self) -> None:
+        """Go on to the next request: the response to this one is complete.
+
+        Calls the sink if the next request is buffered already.  Raises
+        ``PeerError`` if that is broken, ``UsageError`` while the current
+        request is still arriving.
+        """
+        if self._state == _CLOSED:
+            return
+        if self._state == _BODY:
+            raise UsageError("the current request is still arriving")
+        if not self.keep_alive:
+            self.close()
+            return
+        self._state = _HEAD
+        self._skipped_empty_line = False
+        if self._buffer:
+            self._advance()
+
+    def close(self) -> None:
+        """Ignore whatever still arrives."""
+        self._state = _CLOSED
+        self._buffer.clear()
+
+    def hand_over(self) -> bytes:
+        """Give the connection to another protocol: return what that one must read first."""
+        rest = bytes(self._buffer)
+        self.close()
+        return rest
+
+    def _advance(self) -> None:
+        """Look for a head in the buffer."""
+        buffer = self._buffer
+        if not self._skipped_empty_line and buffer[:2] == b"\r\n":
+            # RFC 9112 section 2.2: old clients send one after a body.
+            self._skipped_empty_line = True
+            del buffer[:2]
+        if self._scanner is None:
+            self._scanner = HeadScanner(self._limits)
+        limit = self._limits.max_head_size
+        end = buffer.find(b"\r\n\r\n", max(0, self._scanner.position - 3), limit)
+        try:
+            self._scanner.advance(buffer, len(buffer) if end < 0 else end + 4)
+        except BadRequest:
+            self.close()
+            raise
+        if end >= 0:
+            data = bytes(buffer)
+            buffer.clear()
+            self._on_head(data, end)
+
+    def _on_head(self, data: bytes, end: int) -> None:
+        """Parse the head before ``end`` and tell the sink."""
+        try:
+            head = parse_head(data[:end], self._limits)
+        except BadRequest:
+            self.close()
+            if self._scanner is None:
+                HeadScanner(self._limits).advance(data, end + 4)
+            raise
+        self._scanner = None
+        self.head = head
+        self.keep_alive = head.keep_alive
+        if head.body_length == 0:
+            self._state = _WAITING
+            if len(data) > end + 4:
+                self._buffer += data[end + 4 :]
+            self._sink.on_request(head, b"", True)
+        else:
+            self._begin_body(head, data[end + 4 :])
+
+    def _begin_body(self, head: Head, data: bytes) -> None:
+        body: LengthBody | ChunkedBody
+        if head.body_length == CHUNKED:
+            body = ChunkedBody(self._limits)
+        else:
+            body = LengthBody(head.body_length)
+        self._state = _BODY
+        self._body = body
+        content = body.feed(data) if data else b""
+        if body.ended and not body.trailers:
+            self._end_body(body)
+            self._sink.on_request(head, content, True)
+            return
+        self._sink.on_request(head, content, False)
+        self._after_content(body, b"")
+
+    def _on_content(self, data: bytes) -> None:
+        body = self._body
+        if body is not None:
+            self._after_content(body, body.feed(data))
+
+    def _after_content(self, body: LengthBody | ChunkedBody, content: bytes) -> None:
+        if body.error is not None:
+            if content:
+                self._sink.on_body(content, False)
+            self.close()
+            raise body.error
+        if body.ended:
+            if body.trailers:
+                self._sink.on_trailers(body.trailers)
+            self._end_body(body)
+            self._sink.on_body(content, True)
+        elif content:
+            self._sink.on_body(content, False)
+
+    def _end_body(self, body: LengthBody | ChunkedBody) -> None:
+        self._state = _WAITING
+        self._body = None
+        if body.rest:
+            self._buffer += body.rest
+
+    # -- writing ---------------------------------------------------------
+
+    def respond(
+        self,
+        status: int,
+        fields: Sequence[Field],
+        roles: int,
+        length: int | None,
+        defaults: Sequence[Field],
+    ) -> bytes:
+        """Return the head of the final response to the current request.
+
+        ``length`` is the length of the content in bytes, None when it is not
+        known, ``NO_BODY`` when there is none to speak of.  ``roles`` is the
+        union of the roles of ``fields``, ``defaults`` the server's own fields.
+        """
+        head = self.head
+        framing = b""
+        self._chunked = False
+        if roles & CLOSE:
+            self.keep_alive = False
+        if length is None:
+            if head is None or head.version == "1.0":
+                # The end of the connection is the end of the content.
+                self.keep_alive = False
+            else:
+                self._chunked = True
+                framing = b"transfer-encoding: chunked\r\n"
+        elif length != NO_BODY and not roles & LENGTH:
+            framing = b"content-length: %d\r\n" % length
+        if not self.keep_alive:
+            framing += b"connection: close\r\n"
+        elif head is not None and head.version == "1.0":
+            framing += b"connection: keep-alive\r\n"
+        return encode_head(status, fields, roles, defaults, framing)
+
+    def send_body(self, data: bytes, ended: bool) -> bytes:
+        """Return content, framed as ``respond`` decided.  ``data`` may be empty."""
+        if not self._chunked:
+            return data
+        framed = chunk(data) if data else b""
+        return framed + LAST_CHUNK if ended else framed
+
+    def send_informational(self, status: int, fields: Sequence[Field] = ()) -> bytes:
+        """Return an interim response, or nothing if the peer would not understand it."""
+        if self.head is None or self.head.version == "1.0":
+            # RFC 9110 section 15.2.
+            return b""
+        return informational(status, fields)
