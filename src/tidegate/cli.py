@@ -23,11 +23,10 @@ from .server.config import Config
 
 __all__ = ["main"]
 
-EXIT_STARTUP_FAILED = 3
 
-
-class _Headers(click.ParamType):
+class _Headers(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on
     name = "Name: value"
+    envvar_list_splitter = "\n"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -93,7 +92,7 @@ def _option(each: dataclasses.Field[Any], hint: Any) -> click.Option:
 
 def _run(**settings: Any) -> None:
     from .server.run import serve
-    from .server.server import StartupFailed
+    from .server.server import EXIT_STARTUP_FAILED, StartupFailed
 
     try:
         config = Config(**settings)
@@ -102,7 +101,7 @@ def _run(**settings: Any) -> None:
         if config.workers > 1:
             from .server.supervisor import supervise
 
-            supervise(config)
+            sys.exit(supervise(config))
         else:
             serve(config)
     except ConfigError as error:

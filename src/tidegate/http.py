@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from http import HTTPStatus
 
 import msgspec
@@ -20,12 +21,13 @@ __all__ = [
     "CODING",
     "CONNECTION",
     "DATE",
+    "KNOWN_FIELDS",
     "LENGTH",
     "NO_BODY",
     "SERVER",
+    "Defaults",
     "Field",
     "Head",
-    "bodyless",
     "field",
     "http_date",
     "is_token",
@@ -99,16 +101,27 @@ class Head(msgspec.Struct, gc=False):
 class Field:
     """One response field, checked: it cannot split the response or the next one."""
 
-    __slots__ = ("line", "name", "role", "value")
+    __slots__ = ("length", "line", "name", "role", "value")
 
     def __init__(self, name: bytes, value: bytes, role: int) -> None:
         self.name = name
         self.value = value
         self.role = role
+        self.length = int(value) if role == LENGTH else 0
         self.line = b"%b: %b\r\n" % (name, value)
 
     def __repr__(self) -> str:
         return f"Field({self.name!r}, {self.value!r})"
+
+
+class Defaults:
+    """The response fields that the server adds of its own accord."""
+
+    __slots__ = ("fields", "lines")
+
+    def __init__(self, fields: Sequence[Field]) -> None:
+        self.fields = fields
+        self.lines = b"".join([one.line for one in fields])
 
 
 def field(name: bytes, value: bytes) -> Field:
@@ -147,11 +160,6 @@ KNOWN_FIELDS: dict[tuple[bytes, bytes], Field] = {}
 def is_token(name: bytes) -> bool:
     """Say whether ``name`` is a token (RFC 9110 section 5.6.2)."""
     return _TOKEN.fullmatch(name) is not None
-
-
-def bodyless(method: str, status: int) -> bool:
-    """Say whether a response cannot have content (RFC 9110 section 6.4.1)."""
-    return method == "HEAD" or status == 204 or status == 304
 
 
 def phrase(status: int) -> str:

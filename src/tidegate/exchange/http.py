@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable
 from typing import Any
 
 from ..asgi import Message
 from ..errors import AppError, ClientDisconnected
-from ..http import CODING, KNOWN_FIELDS, LENGTH, NO_BODY, Field, Head, bodyless, field
+from ..http import CODING, KNOWN_FIELDS, LENGTH, NO_BODY, Field, Head, field
 from .access import CLIENT_LEFT
+from .disconnect import only_disconnected
 from .out import Out
 from .scope import apply_policy, decode_path
 from .sent import SENT
@@ -28,6 +30,8 @@ from .service import Service
 __all__ = ["HttpExchange"]
 
 logger = logging.getLogger("tidegate.error")
+
+_FRAMING = CODING | LENGTH
 
 _ERROR_BODY = b"Internal Server Error"
 
@@ -41,7 +45,17 @@ class HttpExchange:
 
     __slots__ = (
         *("_bodyless", "_buffered", "_declared", "_delivered", "_ended", "_fields", "_left"),
-        *("_paused", "_pieces", "_roles", "_sent", "_status", "_told", "_waiters", "complete", "gone"),
+        *(
+            "_paused",
+            "_pieces",
+            "_roles",
+            "_sent",
+            "_status",
+            "_told",
+            "_waiters",
+            "complete",
+            "gone",
+        ),
         *("head", "head_sent", "out", "scope", "service", "size", "started_at", "task"),
     )
 
@@ -71,7 +85,7 @@ class HttpExchange:
         if policy.root_path or (head.forwarded and out.trusted):
             apply_policy(self.scope, policy, head, out)
         self.task: asyncio.Task[None] | None = None  # None until started
-        self.started_at = 0.0 if service.access_log is None else service.loop.time()
+        self.started_at = 0.0 if service.access_log is None else time.perf_counter()
         # Receiving.
         self._pieces = [body] if body else []  # content the application has not taken
         self._buffered = len(body)
@@ -80,7 +94,7 @@ class HttpExchange:
         self._paused = False  # we asked the protocol to stop reading
         self._left = False  # the client sends no more, perhaps still listens
         self._told = False  # the application knows that the client has gone
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiters: list[asyncio.Future[None]] | None = None  # None while nobody waits
         self.gone = False  # the client cannot be reached
         # Sending.
         self._status = 0  # 0 until http.response.start
@@ -162,7 +176,10 @@ class HttpExchange:
             length = len(body) if ended else self._declared
             self.out.respond(self._status, self._fields, self._roles, length, body, ended)
         if ended:
-            self._on_complete()
+            if self._waiters:
+                self._wake()
+            if self.service.access_log is not None:
+                self._log(self._status)
         elif self.out.congested:
             return self._flushed()
         return SENT
@@ -214,32 +231,32 @@ class HttpExchange:
             raise AppError(f"the status must be an int from 200 to 999, not {status!r}")
         fields = []
         roles = 0
-        self._declared = None
+        self._declared = declared = None
         try:
             # Any iterable will do, but only once: it may be a generator.
             for name, value in message.get("headers", ()):
                 checked = KNOWN_FIELDS.get((name, value)) or field(name, value)
                 role = checked.role
-                if role == CODING or (role == LENGTH and not self._declares(value, status)):
-                    continue
-                roles |= role
+                if role:
+                    if role == LENGTH and declared is None and status != 204:
+                        self._declared = declared = checked.length
+                    elif role & _FRAMING:
+                        # Framing is ours; this one is redundant, or wrong.
+                        self._check_framing(checked)
+                        continue
+                    roles |= role
                 fields.append(checked)
         except (TypeError, ValueError) as error:
             raise AppError(f"headers must be pairs of bytes: {error}") from error
         self._fields = fields
         self._roles = roles
-        self._bodyless = bodyless(self.head.method, status)
+        # RFC 9110 section 6.4.1.
+        self._bodyless = self.head.method == "HEAD" or status == 204 or status == 304
         self._status = status
 
-    def _declares(self, value: bytes, status: int) -> bool:
-        """Take note of a content-length; say whether the field is to be sent."""
-        length = int(value)
-        if self._declared is not None and self._declared != length:
+    def _check_framing(self, given: Field) -> None:
+        if given.role == LENGTH and self._declared not in (None, given.length):
             raise AppError("content-length given twice, with two values")
-        # RFC 9110 section 8.6: not in a 204; and once is enough.
-        wanted = self._declared is None and status != 204
-        self._declared = length
-        return wanted
 
     def _take(self) -> Message:
         """Return what has arrived as one event."""
@@ -284,22 +301,16 @@ class HttpExchange:
         self.head_sent = True
         self.out.respond(self._status, self._fields, self._roles, length, b"", ended)
 
-    def _on_complete(self) -> None:
-        self._pieces = []
-        if self._waiters:
-            self._wake()
-        self._log(self._status)
-
     def _log(self, status: int) -> None:
         access_log = self.service.access_log
         if access_log is not None:
-            seconds = self.service.loop.time() - self.started_at
+            seconds = time.perf_counter() - self.started_at
             request = (self.head.method, self.head.target, self.head.version)
             access_log.write(self.scope["client"], request, status, seconds, self.size)
 
     def _give_up(self, error: BaseException | None) -> None:
         """The application failed or was cancelled."""
-        if error is not None and not (self.gone and _only_disconnected(error)):
+        if error is not None and not (self.gone and only_disconnected(error)):
             where = f"{self.head.method} {self.head.path.decode('ascii')}"
             logger.error("Exception in the application, %s", where, exc_info=error)
         if not self.complete and not self.gone:
@@ -324,7 +335,8 @@ class HttpExchange:
         self.size = len(body)
         fields = [field(b"content-type", b"text/plain; charset=utf-8")]
         self.out.respond(500, fields, 0, length, body, True)
-        self._on_complete()
+        self._wake()
+        self._log(500)
 
     def _abort(self) -> None:
         # The log is written by peer_gone(), which the loss of the connection brings.
@@ -347,16 +359,18 @@ class HttpExchange:
     async def _wait(self) -> None:
         # A future of its own for every wait: the application may cancel it.
         waiter = self.service.loop.create_future()
+        if self._waiters is None:
+            self._waiters = []
         self._waiters.append(waiter)
         try:
             await waiter
         finally:
-            if waiter in self._waiters:
+            if self._waiters is not None and waiter in self._waiters:
                 self._waiters.remove(waiter)
 
     def _wake(self) -> None:
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
+        waiters, self._waiters = self._waiters, None
+        for waiter in waiters or ():
             if not waiter.done():
                 waiter.set_result(None)
 
@@ -380,14 +394,3 @@ def _as_bytes(body: object) -> bytes:
     if isinstance(body, bytes | bytearray | memoryview):
         return bytes(body)
     raise AppError(f"body must be bytes, not {type(body).__name__}")
-
-
-def _only_disconnected(error: BaseException | None) -> bool:
-    """Say whether ``error`` is, wraps or groups nothing but our own disconnect error."""
-    if isinstance(error, BaseExceptionGroup):
-        return all(_only_disconnected(inner) for inner in error.exceptions)
-    while error is not None:
-        if isinstance(error, ClientDisconnected | asyncio.CancelledError):
-            return True
-        error = error.__cause__ or error.__context__
-    return False

@@ -65,13 +65,13 @@ else:
         def start(call: Call, context: contextvars.Context) -> asyncio.Task[None]:
             if loop in current_tasks:
                 # Two tasks cannot be current at once.
-                return loop.create_task(call, context=context)
+                return loop.create_task(call, context=context, name="request")
             loop.call_soon = catch  # type: ignore[assignment, method-assign]
             try:
-                task = task_type(call, loop=loop, context=context)
+                task = task_type(call, loop=loop, context=context, name="request")
             finally:
                 del loop.call_soon
-            step = catcher._callbacks[0][0]  # type: ignore[attr-defined]
+            step: Any = catcher._callbacks[0][0]
             catcher.remove_done_callback(step)
             context.run(step)
             return task

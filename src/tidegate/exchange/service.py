@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from ..asgi import Application
-from ..http import Field
+from ..http import Defaults
 from .access import AccessLog
 from .forwarded import Proxies
 from .launch import starter
@@ -67,7 +67,7 @@ class Service:
         self.start: Callable[[Coroutine[Any, Any, None], contextvars.Context], asyncio.Task[None]]
         self.start = starter(loop)
         self.state: dict[str, Any] = {}  # filled by the lifespan
-        self.defaults: list[Field] = []  # response fields of the server's own
+        self.defaults = Defaults(())  # response fields of the server's own
         self.running: set[Running] = set()
         self.total_requests = 0
         # Called when a connection closed, or no application call is in progress.

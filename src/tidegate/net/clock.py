@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from ..exchange.service import Service
-from ..http import Field, field, http_date
+from ..http import Defaults, Field, field, http_date
 
 __all__ = ["NEVER", "Clock", "Watched"]
 
@@ -64,10 +64,15 @@ class Clock:
     def tick(self) -> None:
         """Renew the time and call on those whose deadline has passed."""
         loop = self._service.loop
-        self.now = now = loop.time()
+        now = loop.time()
         self._handle = loop.call_at(now + _TICK, self.tick)
+        self.advance(now - self.now)
+
+    def advance(self, seconds: float) -> None:
+        """Let ``seconds`` pass.  ``tick`` calls it; so may a test, instead of waiting."""
+        self.now = now = self.now + seconds
         self._service.tick()
         dates = [field(b"date", http_date(self._wall_time()))] if self._date else []
-        self._service.defaults = dates + self._fields
+        self._service.defaults = Defaults(dates + self._fields)
         for one in [one for one in self.watched if one.deadline <= now]:
             one.on_deadline(now)

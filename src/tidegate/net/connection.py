@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, TypeAlias, cast
 
 from ..exchange.http import HttpExchange
 from ..exchange.out import Address
@@ -23,6 +23,10 @@ __all__ = ["Connection", "Worker"]
 _MAX_DISCARDED = 4 * 1024 * 1024
 
 _WRITE_BUFFER = 64 * 1024
+
+# Functions, not bound methods: a connection that refers to itself would live
+# until the next garbage collection.
+Otherwise: TypeAlias = "Callable[[Any, float], None]"
 
 
 @dataclass
@@ -54,7 +58,7 @@ class Connection(asyncio.Protocol):
         self.closing = False  # we have decided to close; nothing new begins
         self.exchange: HttpExchange | None = None  # None between requests
         self.deadline = NEVER
-        self._on_deadline: Callable[[float], None] = self.leave
+        self._on_deadline: Otherwise = type(self).leave
         self._discarded = 0
         self._unsent = 0  # bytes in the transport's buffer when last looked at
         self._writing = Rate(worker.timeouts, worker.timeouts.write_stall)
@@ -71,7 +75,7 @@ class Connection(asyncio.Protocol):
         self.trusted = self.service.policy.proxies.trusts(host)
         self.worker.connections.add(self)
         self.worker.clock.watched.add(self)
-        self.wait_at_most(self.worker.timeouts.first_byte, self.leave)
+        self.wait_at_most(self.worker.timeouts.first_byte, Connection.leave)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the exchange and let go of everything."""
@@ -90,7 +94,7 @@ class Connection(asyncio.Protocol):
         self.congested = True
         self._unsent = self.transport.get_write_buffer_size()
         self._writing.restart(self.worker.clock.now)
-        self.wait_at_most(0, self._check_writing)
+        self.wait_at_most(0, Connection._check_writing)
 
     def resume_writing(self) -> None:
         """The peer caught up."""
@@ -102,20 +106,23 @@ class Connection(asyncio.Protocol):
 
     # -- deadlines -----------------------------------------------------------
 
-    def wait_at_most(self, seconds: float, otherwise: Callable[[float], None]) -> None:
-        """Call ``otherwise(now)`` when ``seconds`` have passed."""
+    def wait_at_most(self, seconds: float, otherwise: Otherwise) -> None:
+        """Call ``otherwise(self, now)`` when ``seconds`` have passed."""
         self.deadline = self.worker.clock.now + seconds
         self._on_deadline = otherwise
 
     def on_deadline(self, now: float) -> None:
         """Do what was agreed; but while bytes are on their way out, only see that they move."""
         self.deadline = NEVER
-        if self.transport.get_write_buffer_size() and self._on_deadline != self._check_writing:
+        if (
+            self.transport.get_write_buffer_size()
+            and self._on_deadline is not Connection._check_writing
+        ):
             self._unsent = self.transport.get_write_buffer_size()
             self._writing.restart(now)
-            self.wait_at_most(0, self._check_writing)
+            self.wait_at_most(0, Connection._check_writing)
         else:
-            self._on_deadline(now)
+            self._on_deadline(self, now)
 
     def watch(self) -> None:
         """Set the deadline that fits the state; after writing no longer hides it."""
@@ -129,9 +136,14 @@ class Connection(asyncio.Protocol):
             self.service.complain(self.client, f"takes the response too slowly: {problem}")
             self.transport.abort()
         elif unsent:
-            self.wait_at_most(0, self._check_writing)
+            self.wait_at_most(0, Connection._check_writing)
         else:
             self.watch()
+
+    def drain(self) -> None:
+        """Close now if idle, otherwise after the response in progress."""
+        if self.exchange is None and not self.closing:
+            self.leave()
 
     # -- closing -------------------------------------------------------------
 
@@ -140,7 +152,7 @@ class Connection(asyncio.Protocol):
         self.closing = True
         self.transport.close()
         # A peer that does not take the rest must not keep us.
-        self.wait_at_most(self.worker.timeouts.linger, self._cut)
+        self.wait_at_most(self.worker.timeouts.linger, Connection._cut)
 
     def leave_gently(self) -> None:
         """Close, but first give the peer time to read: it may still be sending.
@@ -154,7 +166,7 @@ class Connection(asyncio.Protocol):
             return
         self.transport.write_eof()
         self.transport.resume_reading()
-        self.wait_at_most(self.worker.timeouts.linger, self._cut)
+        self.wait_at_most(self.worker.timeouts.linger, Connection._cut)
 
     def discard(self, data: bytes) -> None:
         """Throw away what a peer sends that we are leaving."""

@@ -17,6 +17,9 @@ __all__ = ["Http1Connection"]
 # Above this a copy into one buffer costs more than a second piece.
 _MAX_JOINED = 64 * 1024
 
+# Bytes of requests that wait for their turn.
+_MAX_PIPELINED = 64 * 1024
+
 # What of a request nobody wants may still come, so that the connection lives on.
 _MAX_UNWANTED = 64 * 1024
 
@@ -29,8 +32,10 @@ class Http1Connection(Connection):
     def __init__(self, worker: Worker) -> None:
         super().__init__(worker)
         self.core = Http1Core(self, worker.http1)
+        self._keep_alive = worker.timeouts.keep_alive
         self._continue_wanted = False  # the client waits for 100 (Continue)
         self._reading_paused = False
+        self._began = False  # the bytes being received began a request
         self._head_started = False  # part of a head has arrived
         self._request_body: Rate | None = None  # None unless a body is arriving
         self._unwanted = 0  # content that arrived after its response
@@ -42,16 +47,14 @@ class Http1Connection(Connection):
         if self.closing:
             self.discard(data)
             return
+        self._began = False
         try:
             self.core.receive(data)
         except PeerError as error:
             self._refuse(error)
             return
-        if self.exchange is None:
-            self._on_idle_bytes()
-        elif self.core.buffered > _MAX_JOINED:
-            # Pipelined requests wait in the client's half of the network.
-            self.pause_reading()
+        if not self._began:
+            self._on_other_bytes()
 
     def eof_received(self) -> bool:
         """The client sends no more.  Return True to keep the sending half open."""
@@ -84,6 +87,7 @@ class Http1Connection(Connection):
             raise BadRequest("more requests at once than --limit-concurrency allows", 503)
         if head.method == "CONNECT":
             raise BadRequest("CONNECT is for proxies", 501)
+        self._began = True
         self._head_started = False
         self.deadline = NEVER
         service.total_requests += 1
@@ -134,14 +138,12 @@ class Http1Connection(Connection):
         core = self.core
         if self.worker.draining or self._request_body is not None:
             self._decide_to_close()
-        head = core.respond(status, fields, roles, length, self.service.defaults)
-        if body or ended:
-            body = core.send_body(body, ended)
+        defaults = self.service.defaults
         if len(body) <= _MAX_JOINED:
-            self.transport.write(head + body)
+            self.transport.write(core.respond(status, fields, roles, length, defaults, body, ended))
         else:
-            self.transport.write(head)
-            self.transport.write(body)
+            self.transport.write(core.respond(status, fields, roles, length, defaults))
+            self.transport.write(core.send_body(body, ended))
         if ended:
             self._on_response_end()
 
@@ -176,25 +178,18 @@ class Http1Connection(Connection):
             self.transport.resume_reading()
             self.watch()
 
-    # -- shutdown ------------------------------------------------------------
-
-    def drain(self) -> None:
-        """Close now if idle, otherwise after the response in progress."""
-        if self.exchange is None and not self.closing:
-            self.leave()
-
     # -- private -------------------------------------------------------------
 
     def watch(self) -> None:
         """Set the deadline that fits the state."""
         if self.closing:
-            self.wait_at_most(self.worker.timeouts.linger, self._cut)
+            self.wait_at_most(self.worker.timeouts.linger, Connection._cut)
         elif self._request_body is not None and not self._reading_paused:
             if not self._continue_wanted:
                 self._request_body.restart(self.worker.clock.now)
-                self.wait_at_most(0, self._check_body)
+                self.wait_at_most(0, Http1Connection._check_body)
         elif self.exchange is None:
-            self.wait_at_most(self.worker.timeouts.keep_alive, self.leave)
+            self.wait_at_most(self.worker.timeouts.keep_alive, Connection.leave)
 
     def _expect_body(self, head: Head, body: bytes) -> None:
         self._unwanted = 0
@@ -211,13 +206,17 @@ class Http1Connection(Connection):
         if problem is not None:
             self._refuse(BadRequest(f"the content comes too slowly: {problem}", 408))
         else:
-            self.wait_at_most(0, self._check_body)
+            self.wait_at_most(0, Http1Connection._check_body)
 
-    def _on_idle_bytes(self) -> None:
-        """Bytes arrived and no exchange is in progress: part of a head, perhaps."""
-        if not self._head_started and self.core.started and not self.closing:
+    def _on_other_bytes(self) -> None:
+        """Bytes arrived that began no request."""
+        if self.exchange is not None:
+            if self.core.buffered > _MAX_PIPELINED:
+                # Further requests wait in the network.
+                self.pause_reading()
+        elif not self._head_started and self.core.started and not self.closing:
             self._head_started = True
-            self.wait_at_most(self.worker.timeouts.head, self._head_too_slow)
+            self.wait_at_most(self.worker.timeouts.head, Http1Connection._head_too_slow)
 
     def _head_too_slow(self, now: float) -> None:
         self._refuse(BadRequest("the request head took too long", 408))
@@ -240,22 +239,21 @@ class Http1Connection(Connection):
         core = self.core
         if self.worker.draining:
             core.keep_alive = False
-        if not core.request_ended:
+        if self._request_body is not None:
             if core.keep_alive:
                 # Perhaps little is missing: drop it and go on (see on_body).
                 self.resume_reading()
             else:
                 self.leave_gently()
-        elif not core.keep_alive:
-            self.leave()
-        elif core.buffered:
+        elif core.finish():
             # In the next turn, and in a context of its own: this is still the
             # application's call.
             self.service.loop.call_soon(self._next, context=self.service.context)
+        elif core.keep_alive:
+            self.deadline = self.worker.clock.now + self._keep_alive
+            self._on_deadline = Connection.leave
         else:
-            core.next_request()
-            self.deadline = self.worker.clock.now + self.worker.timeouts.keep_alive
-            self._on_deadline = self.leave
+            self.leave()
 
     def _next(self) -> None:
         """Let the core go on to what it has buffered."""
@@ -268,7 +266,7 @@ class Http1Connection(Connection):
             return
         if self.exchange is None:
             self.watch()
-            self._on_idle_bytes()
+            self._on_other_bytes()
         self.resume_reading()
 
     def _refuse(self, error: PeerError) -> None:
@@ -290,5 +288,3 @@ class Http1Connection(Connection):
         answer = self.core.respond(error.status, fields, 0, length, self.service.defaults)
         self.transport.write(answer if length == NO_BODY else answer + text)
         self.leave_gently()
-
-

@@ -118,9 +118,7 @@ class Config:
     limit_concurrency: int | None = option(
         None, "Answer 503 to more requests at once than this.", group="Limits"
     )
-    limit_max_requests: int | None = option(
-        None, "Stop after this many requests.", group="Limits"
-    )
+    limit_max_requests: int | None = option(None, "Stop after this many requests.", group="Limits")
     limit_max_requests_jitter: int = option(
         0, "Add up to this many requests, at random, to --limit-max-requests.", group="Limits"
     )
@@ -144,9 +142,7 @@ class Config:
     )
 
     # Timeouts
-    timeout_keep_alive: float = option(
-        5.0, "Seconds an idle connection is kept.", group="Timeouts"
-    )
+    timeout_keep_alive: float = option(5.0, "Seconds an idle connection is kept.", group="Timeouts")
     timeout_first_byte: float = option(
         5.0, "Seconds from a connection to its first byte.", group="Timeouts"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -11,10 +12,8 @@ from ..errors import ConfigError
 from .config import Config
 from .server import Server
 
-try:
+if sys.platform != "win32":
     import uvloop
-except ImportError:  # Windows
-    uvloop = None  # type: ignore[assignment]
 
 __all__ = ["loop_factory", "run", "serve"]
 
@@ -48,12 +47,10 @@ async def _serve(config: Config) -> None:
     await Server(config).serve()
 
 
-def loop_factory(config: Config) -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return how to make the event loop; None is asyncio's own way."""
-    if config.loop == "asyncio":
+def loop_factory(config: Config) -> Callable[[], asyncio.AbstractEventLoop]:
+    """Return how to make the event loop that the configuration asks for."""
+    if sys.platform == "win32":
+        if config.loop == "uvloop":
+            raise ConfigError("loop 'uvloop' does not exist on Windows")
         return asyncio.new_event_loop
-    if uvloop is not None:
-        return uvloop.new_event_loop
-    if config.loop == "uvloop":
-        raise ConfigError("loop 'uvloop': the package uvloop is not installed")
-    return None
+    return asyncio.new_event_loop if config.loop == "asyncio" else uvloop.new_event_loop

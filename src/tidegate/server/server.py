@@ -31,12 +31,23 @@ from .logs import configure
 from .signals import Stop
 from .target import load
 
-__all__ = ["Server", "StartupFailed"]
+__all__ = ["EXIT_STARTUP_FAILED", "Server", "StartupFailed", "announce", "listen"]
 
 logger = logging.getLogger("tidegate.error")
 
+EXIT_STARTUP_FAILED = 3
+
 # What applications have to tidy up when the graceful time is over.
 _CANCEL_SECONDS = 2.0
+
+
+def listen(config: Config) -> list[socket.socket]:
+    """Open what the configuration says to listen on.  Raises ``ConfigError``."""
+    if config.uds is not None:
+        return [sockets.unix(config.uds, config.backlog)]
+    if config.fd is not None:
+        return [sockets.inherited(config.fd, config.backlog)]
+    return [sockets.tcp(config.host, config.port, config.backlog)]
 
 
 class StartupFailed(TidegateError):
@@ -57,6 +68,7 @@ class Server:
         self.worker: Worker | None = None  # None until serve()
         self._stop: Stop | None = None
         self._should_exit = False
+        self._announces = True  # False in a worker: its supervisor did
         self._changed = asyncio.Event()
         self._max_requests = self._draw_max_requests()
 
@@ -87,7 +99,8 @@ class Server:
             app_dir=config.app_dir,
         )
         # Before the lifespan: a taken port must not cost a start of the application.
-        own = self._listen() if listeners is None else list(listeners)
+        self._announces = listeners is None
+        own = listen(config) if listeners is None else list(listeners)
         self._stop = stop = Stop()
         if self._should_exit:
             stop.request()
@@ -101,14 +114,6 @@ class Server:
                 with suppress(FileNotFoundError):
                     os.unlink(config.uds)
 
-    def _listen(self) -> list[socket.socket]:
-        config = self.config
-        if config.uds is not None:
-            return [sockets.unix(config.uds, config.backlog)]
-        if config.fd is not None:
-            return [sockets.inherited(config.fd, config.backlog)]
-        return [sockets.tcp(config.host, config.port, config.backlog)]
-
     async def _serve(
         self, application: Application, listeners: list[socket.socket], stop: Stop
     ) -> None:
@@ -120,12 +125,8 @@ class Server:
         worker = self._make_worker(application, lifespan)
         accepting = await self._accept(worker, listeners)
         seconds = time.monotonic() - began
-        for address in self.addresses:
-            logger.info(
-                "Tidegate %s running on %s (press Ctrl+C to stop)",
-                __version__,
-                address,
-            )
+        if self._announces:
+            announce(listeners)
         logger.debug("Started in %.0f ms, %s, process %d", seconds * 1000, speed(), os.getpid())
         self.started.set()
         try:
@@ -236,3 +237,13 @@ class Server:
             logger.warning("Asked again: not waiting for the lifespan shutdown")
             lifespan.abandon()
         logger.info("Stopped")
+
+
+def announce(listeners: Sequence[socket.socket]) -> None:
+    """Log where we listen; scripts wait for this line."""
+    for listener in listeners:
+        logger.info(
+            "Tidegate %s running on %s (press Ctrl+C to stop)",
+            __version__,
+            sockets.address_of(listener),
+        )

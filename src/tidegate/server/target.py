@@ -41,7 +41,7 @@ def load(target: object, *, factory: bool, interface: str, app_dir: str = "") ->
         return load(found, factory=True, interface=interface)
     if interface == "asgi2" or (interface == "auto" and _is_legacy(found)):
         return _single_callable(found)
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _name(target: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from ..http import Head
 
@@ -58,4 +59,4 @@ def cuts(data: bytes, seed: int = 0, randoms: int = 3) -> Iterator[list[bytes]]:
         wanted = min(chooser.randint(1, 8), max(len(data) - 1, 0))
         places = sorted(chooser.sample(range(1, max(len(data), 1)), wanted))
         edges = [0, *places, len(data)]
-        yield [data[a:b] for a, b in zip(edges, edges[1:], strict=False) if a < b]
+        yield [data[a:b] for a, b in pairwise(edges) if a < b]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...errors import BadRequest, UsageError
-from ...http import CLOSE, LENGTH, NO_BODY, Field, Head
+from ...http import CLOSE, LENGTH, NO_BODY, Defaults, Field, Head
 from ..sinks import Http1Sink
 from .body import ChunkedBody, LengthBody
 from .encode import LAST_CHUNK, chunk, encode_head, informational
@@ -59,11 +59,6 @@ class Http1Core:
         return len(self._buffer)
 
     @property
-    def request_ended(self) -> bool:
-        """Whether the current request has arrived completely."""
-        return self._state != _BODY
-
-    @property
     def body_remaining(self) -> int | None:
         """Bytes of the current request still to come; None when nobody can know."""
         return 0 if self._body is None else self._body.remaining
@@ -79,7 +74,19 @@ class Http1Core:
             if not self._buffer and data[:1] != b"\r":
                 end = data.find(b"\r\n\r\n")
                 if 0 <= end <= self._limits.max_head_size - 4:
-                    self._on_head(data, end)
+                    # The common case, and so without another call.
+                    try:
+                        head = parse_head(data[:end], self._limits)
+                    except BadRequest:
+                        self._on_bad_head(data, end)
+                        raise
+                    if head.body_length == 0 and len(data) == end + 4:
+                        self.head = head
+                        self.keep_alive = head.keep_alive
+                        self._state = _WAITING
+                        self._sink.on_request(head, b"", True)
+                    else:
+                        self._on_head(head, data[end + 4 :])
                     return
             self._buffer += data
             self._advance()
@@ -102,23 +109,33 @@ class Http1Core:
         if state == _HEAD and self._buffer:
             raise BadRequest("the connection ended inside the head of a request")
 
+    def finish(self) -> bool:
+        """Take note that the response is complete; True if ``next_request`` must follow.
+
+        That is so when bytes of the next request wait already.  Raises
+        ``UsageError`` while the current request is still arriving.
+        """
+        if self._state == _BODY:
+            raise UsageError("the current request is still arriving")
+        if self._state == _WAITING:
+            if not self.keep_alive:
+                self.close()
+            elif self._buffer:
+                return True
+            else:
+                self._state = _HEAD
+                self._skipped_empty_line = False
+        return False
+
     def next_request(self) -> None:
         """Go on to the next request: the response to this one is complete.
 
         Calls the sink if the next request is buffered already.  Raises
-        ``PeerError`` if that is broken, ``UsageError`` while the current
-        request is still arriving.
+        ``PeerError`` if that is broken, ``UsageError`` as ``finish`` does.
         """
-        if self._state == _CLOSED:
-            return
-        if self._state == _BODY:
-            raise UsageError("the current request is still arriving")
-        if not self.keep_alive:
-            self.close()
-            return
-        self._state = _HEAD
-        self._skipped_empty_line = False
-        if self._buffer:
+        if self.finish():
+            self._state = _HEAD
+            self._skipped_empty_line = False
             self._advance()
 
     def close(self) -> None:
@@ -151,27 +168,29 @@ class Http1Core:
         if end >= 0:
             data = bytes(buffer)
             buffer.clear()
-            self._on_head(data, end)
+            try:
+                head = parse_head(data[:end], self._limits)
+            except BadRequest:
+                self.close()
+                raise
+            self._scanner = None
+            self._on_head(head, data[end + 4 :])
 
-    def _on_head(self, data: bytes, end: int) -> None:
-        """Parse the head before ``end`` and tell the sink."""
-        try:
-            head = parse_head(data[:end], self._limits)
-        except BadRequest:
-            self.close()
-            if self._scanner is None:
-                HeadScanner(self._limits).advance(data, end + 4)
-            raise
-        self._scanner = None
+    def _on_bad_head(self, data: bytes, end: int) -> None:
+        """A head that came in one piece is broken: say what a scan says, if it objects."""
+        self.close()
+        HeadScanner(self._limits).advance(data, end + 4)
+
+    def _on_head(self, head: Head, rest: bytes) -> None:
+        """A head is complete; ``rest`` came after it."""
         self.head = head
         self.keep_alive = head.keep_alive
         if head.body_length == 0:
             self._state = _WAITING
-            if len(data) > end + 4:
-                self._buffer += data[end + 4 :]
+            self._buffer += rest
             self._sink.on_request(head, b"", True)
         else:
-            self._begin_body(head, data[end + 4 :])
+            self._begin_body(head, rest)
 
     def _begin_body(self, head: Head, data: bytes) -> None:
         body: LengthBody | ChunkedBody
@@ -222,33 +241,54 @@ class Http1Core:
         fields: Sequence[Field],
         roles: int,
         length: int | None,
-        defaults: Sequence[Field],
+        defaults: Defaults,
+        body: bytes = b"",
+        ended: bool = False,
     ) -> bytes:
-        """Return the head of the final response to the current request.
+        """Return the final response to the current request, as far as it is given.
 
         ``length`` is the length of the content in bytes, None when it is not
         known, ``NO_BODY`` when there is none to speak of.  ``roles`` is the
         union of the roles of ``fields``, ``defaults`` the server's own fields.
+        ``body`` is the first of the content, all of it if ``ended``.
         """
         head = self.head
         framing = b""
-        self._chunked = False
         if roles & CLOSE:
             self.keep_alive = False
         if length is None:
-            if head is None or head.version == "1.0":
-                # The end of the connection is the end of the content.
-                self.keep_alive = False
-            else:
-                self._chunked = True
-                framing = b"transfer-encoding: chunked\r\n"
-        elif length != NO_BODY and not roles & LENGTH:
+            return self._respond_unframed(status, fields, roles, defaults, body, ended)
+        self._chunked = False
+        if length != NO_BODY and not roles & LENGTH:
             framing = b"content-length: %d\r\n" % length
         if not self.keep_alive:
             framing += b"connection: close\r\n"
         elif head is not None and head.version == "1.0":
             framing += b"connection: keep-alive\r\n"
-        return encode_head(status, fields, roles, defaults, framing)
+        return encode_head(status, fields, roles, defaults, framing, body)
+
+    def _respond_unframed(
+        self,
+        status: int,
+        fields: Sequence[Field],
+        roles: int,
+        defaults: Defaults,
+        body: bytes,
+        ended: bool,
+    ) -> bytes:
+        """Respond with content whose length nobody knows."""
+        if self.head is None or self.head.version == "1.0":
+            # The end of the connection is the end of the content.
+            self._chunked = self.keep_alive = False
+            framing = b"connection: close\r\n"
+        else:
+            self._chunked = True
+            framing = b"transfer-encoding: chunked\r\n"
+            if not self.keep_alive:
+                framing += b"connection: close\r\n"
+        if body or ended:
+            body = self.send_body(body, ended)
+        return encode_head(status, fields, roles, defaults, framing, body)
 
     def send_body(self, data: bytes, ended: bool) -> bytes:
         """Return content, framed as ``respond`` decided.  ``data`` may be empty."""

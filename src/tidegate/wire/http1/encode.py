@@ -9,19 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...http import CODING, CONNECTION, DATE, SERVER, Field, phrase
+from ...http import CODING, CONNECTION, DATE, SERVER, Defaults, Field, phrase
 
 __all__ = ["LAST_CHUNK", "chunk", "encode_head", "informational"]
 
 LAST_CHUNK = b"0\r\n\r\n"
 
+# An application that sends one of these needs a closer look.
+_UNUSUAL = CODING | CONNECTION | DATE | SERVER
+
+_NO_DEFAULTS = Defaults(())
+
 _STATUS_LINES: dict[int, bytes] = {}
 
 
 def encode_head(
-    status: int, fields: Sequence[Field], roles: int, defaults: Sequence[Field], framing: bytes
+    status: int,
+    fields: Sequence[Field],
+    roles: int,
+    defaults: Defaults,
+    framing: bytes,
+    body: bytes = b"",
 ) -> bytes:
-    """Return the head of a response, empty line included.
+    """Return the head of a response, empty line included, and ``body`` after it.
 
     ``roles`` is the union of the roles of ``fields``.  ``defaults`` are the
     server's own fields (Date, Server), sent unless the application gave its
@@ -29,22 +39,22 @@ def encode_head(
     ends and what becomes of the connection.
     """
     parts = [_STATUS_LINES.get(status) or _status_line(status)]
-    if roles & (DATE | SERVER | CODING | CONNECTION):
-        parts += [f.line for f in defaults if not (f.role & roles & (DATE | SERVER))]
+    if roles & _UNUSUAL:
+        parts += [f.line for f in defaults.fields if not f.role & roles & (DATE | SERVER)]
         parts += [f.line for f in fields if not f.role & (CODING | CONNECTION)]
     else:
-        for default in defaults:
-            parts.append(default.line)
+        parts.append(defaults.lines)
         for field in fields:
             parts.append(field.line)
     parts.append(framing)
     parts.append(b"\r\n")
+    parts.append(body)
     return b"".join(parts)
 
 
 def informational(status: int, fields: Sequence[Field]) -> bytes:
     """Return an interim response (1xx); the final one is still to come."""
-    return encode_head(status, fields, 0, (), b"")
+    return encode_head(status, fields, 0, _NO_DEFAULTS, b"")
 
 
 def chunk(data: bytes) -> bytes:

@@ -8,6 +8,7 @@ the colon, lower-case methods, fragments) is refused.
 from __future__ import annotations
 
 import re
+from typing import TypeAlias
 
 from ...errors import BadRequest
 from ...http import Head
@@ -57,14 +58,21 @@ _HOST_VALUE = re.compile(
 )
 _ABSOLUTE = re.compile(rb"(https?)://([^/?]*)(/[^?]*)?(\?.*)?", re.IGNORECASE)
 
-_METHODS = {name.encode(): name for name in "GET HEAD POST PUT PATCH DELETE OPTIONS".split()}
+_COMMON_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_METHODS = {name.encode(): name for name in _COMMON_METHODS}
 _VERSIONS = {b"HTTP/1.1": "1.1", b"HTTP/1.0": "1.0"}
 
-# A cache of names seen on the wire halves the cost of a head.  It is filled
-# once and never cleared, so that a peer that makes names up cannot empty it.
+# What was seen and judged before need not be judged again: this halves the cost
+# of a head.  The caches are filled once and never cleared, so that a peer that
+# makes names up cannot empty them; it can only make them useless.
 _MAX_KNOWN_NAMES = 512
 _MAX_KNOWN_NAME_SIZE = 64
 _known_names: dict[bytes, tuple[bytes, int]] = {}
+
+_RequestLine: TypeAlias = tuple[str, bytes, bytes, bytes, str]
+_MAX_KNOWN_LINES = 1024
+_MAX_KNOWN_LINE_SIZE = 128
+_known_lines: dict[bytes, _RequestLine] = {}
 
 _MAX_KNOWN_HOSTS = 256
 _known_hosts: set[bytes] = set()
@@ -80,16 +88,10 @@ def parse_head(block: bytes, limits: Http1Limits) -> Head:
         raise BadRequest("control character or bare line end in the request head")
     if len(lines) > limits.max_fields + 1:
         raise BadRequest(f"more than {limits.max_fields} header fields", 431)
-    parts = lines[0].split(b" ")
-    if len(parts) != 3:
-        raise BadRequest("the request line is not METHOD SP TARGET SP VERSION")
-    method = _METHODS.get(parts[0]) or _method(parts[0])
-    target = parts[1]
+    line = lines[0]
+    method, target, path, query, version = _known_lines.get(line) or _request_line(line)
     if len(target) > limits.max_target_size:
         raise BadRequest(f"request target longer than {limits.max_target_size} bytes", 414)
-    version = _VERSIONS.get(parts[2]) or _version(parts[2])
-    if target.translate(None, _TARGET_LEGAL):
-        raise BadRequest("the request target holds a character that must be percent-encoded")
 
     headers = []
     seen = 0
@@ -112,7 +114,6 @@ def parse_head(block: bytes, limits: Http1Limits) -> Head:
             seen |= role
         headers.append((known[0], value))
 
-    path, _, query = target.partition(b"?")
     head = Head(method, target, path, query, version, headers)
     if not seen & _HOST and version == "1.1":
         raise BadRequest("no Host in an HTTP/1.1 request")
@@ -190,6 +191,22 @@ def _other_target_form(head: Head, host: bytes) -> None:
     # RFC 9112 section 3.2.2: the Host field must be ignored.
     others = [pair for pair in head.headers if pair[0] != b"host"]
     head.headers = [(b"host", authority), *others]
+
+
+def _request_line(line: bytes) -> _RequestLine:
+    parts = line.split(b" ")
+    if len(parts) != 3:
+        raise BadRequest("the request line is not METHOD SP TARGET SP VERSION")
+    method = _METHODS.get(parts[0]) or _method(parts[0])
+    version = _VERSIONS.get(parts[2]) or _version(parts[2])
+    target = parts[1]
+    if target.translate(None, _TARGET_LEGAL):
+        raise BadRequest("the request target holds a character that must be percent-encoded")
+    path, _, query = target.partition(b"?")
+    known = (method, target, path, query, version)
+    if len(_known_lines) < _MAX_KNOWN_LINES and len(line) <= _MAX_KNOWN_LINE_SIZE:
+        _known_lines[line] = known
+    return known
 
 
 def _method(name: bytes) -> str:
