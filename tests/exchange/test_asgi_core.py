@@ -139,7 +139,7 @@ async def test_10_the_call_is_a_real_task_from_its_first_line():
         async with asyncio.timeout(5), asyncio.TaskGroup() as group:
             group.create_task(asyncio.sleep(0))
         with anyio.move_on_after(0):
-            await anyio.sleep(5)
+            await anyio.sleep_forever()
         assert asyncio.current_task() is task
         await hello(scope, receive, send)
         await asyncio.sleep(0)

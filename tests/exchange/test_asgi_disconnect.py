@@ -264,6 +264,9 @@ def test_57_groups_are_looked_into():
     assert not only_disconnected(real)
     real.__context__ = gone
     assert only_disconnected(real)
+    wrapper = RuntimeError("of a framework")
+    wrapper.__cause__ = ExceptionGroup("g", [gone])
+    assert only_disconnected(wrapper)
 
 
 @pytest.mark.parametrize("how", ["leave", "half_close"])

@@ -1,0 +1,109 @@
+"""Which pieces of work are measured?  Each row of the tables is one entry here.
+
+A row says what is asked, over which protocol, of which application, and how it
+is measured.  A new protocol is a new entry, a generator in ``load.py`` and, for
+each server that speaks it, a word in ``servers.py``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+__all__ = ["DEFAULT_ROWS", "ROWS", "Figure", "Request", "Row"]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One column: a number that each measurement of a row yields."""
+
+    key: str
+    title: str
+    unit: str
+    digits: int = 1
+    ranked: bool = False
+    """Whether ratios make sense and less is better.  Ranked figures are plotted."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked, and the only answer that counts as right."""
+
+    path: str
+    answer: bytes
+    method: str = "GET"
+    body: bytes = b""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One piece of work."""
+
+    name: str
+    title: str
+    measure: str
+    """The function of ``measure.py`` that measures it."""
+    request: Request
+    figures: tuple[Figure, ...]
+    connections: int = 64
+    protocol: str = "http1"
+    interface: str = "asgi"
+    app: str = "raw:app"
+    max_rounds: int | None = None
+    """Rounds beyond this one add time and no knowledge; None for no such limit."""
+    notes: tuple[str, ...] = field(default=())
+
+
+HELLO = Request("/hello", b"Hello, world!")
+TEN_KIB = Request("/ten_kib", b"0123456789abcdef" * 640)
+ECHO_BODY = bytes(32 + i % 95 for i in range(1024))
+ECHO = Request("/echo", ECHO_BODY, method="POST", body=ECHO_BODY)
+
+LOAD_FIGURES = (
+    Figure("cpu", "CPU per request", "us", ranked=True),
+    Figure("rate", "requests/s", "", digits=0),
+    Figure("core", "core used", "%", digits=0),
+    Figure("p99", "99th percentile", "ms", digits=2),
+)
+
+ROWS: dict[str, Row] = {
+    row.name: row
+    for row in (
+        Row("hello", "GET, 13 bytes, 64 connections", "load", HELLO, LOAD_FIGURES),
+        Row("tenkib", "GET, 10 KiB, 64 connections", "load", TEN_KIB, LOAD_FIGURES),
+        Row("echo", "POST, 1 KiB echoed, 64 connections", "load", ECHO, LOAD_FIGURES),
+        Row(
+            "startup",
+            "Start to first response",
+            "startup",
+            HELLO,
+            (Figure("startup", "start to first response", "ms", digits=0, ranked=True),),
+            connections=1,
+        ),
+        Row(
+            "idle",
+            "Memory while idle",
+            "idle",
+            HELLO,
+            (
+                Figure("memory", "idle server", "MB", ranked=True),
+                Figure("connection", "each idle connection", "KB", digits=2, ranked=True),
+            ),
+            connections=2000,
+        ),
+        Row(
+            "soak",
+            "Memory growth over one million requests",
+            "soak",
+            HELLO,
+            (
+                Figure("growth", "growth", "KB", digits=0),
+                Figure("memory", "memory at the end", "MB"),
+                Figure("requests", "requests", "", digits=0),
+            ),
+            max_rounds=1,
+        ),
+    )
+}
+
+# The soak row takes minutes per server, so it runs only when named.
+DEFAULT_ROWS = tuple(name for name in ROWS if name != "soak")

@@ -1,0 +1,141 @@
+"""How is each server started, and what does it speak?
+
+One worker, no access log, the event loop that the server picks by itself (the
+fast one where it has to be named), no limit on the requests of a connection,
+and an idle time-out long enough for the ``idle`` row.  Everything else stays at
+its default.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+__all__ = ["BASELINE", "SERVERS", "Server"]
+
+BASELINE = "uvicorn"
+"""The server that every figure is compared with, besides the best peer."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """One server, as data."""
+
+    name: str
+    package: str
+    """The distribution whose version the report names."""
+    commands: Mapping[str, str]
+    """Interface ("asgi", "wsgi") to command line, quoted as in a shell.  It may
+    use ``{python}``, ``{target}``, ``{module}``, ``{attribute}`` and ``{port}``."""
+    protocols: frozenset[str] = frozenset({"http1"})
+    environment: Mapping[str, str] = field(default_factory=dict)
+    ours: bool = False
+    """Tidegate: runs on the interpreter that runs the benchmark."""
+
+    def serves(self, protocol: str, interface: str) -> bool:
+        """Say whether a row of this protocol and interface can be measured."""
+        return protocol in self.protocols and interface in self.commands
+
+    def command(self, interface: str, target: str, python: str, port: int) -> list[str]:
+        """Return the argument vector that serves ``target`` on ``port``."""
+        module, _, attribute = target.partition(":")
+        words = {
+            "python": python,
+            "target": target,
+            "module": module,
+            "attribute": attribute,
+            "port": str(port),
+        }
+        # Split before filling in: the path of an interpreter may hold a space.
+        return [word.format(**words) for word in shlex.split(self.commands[interface])]
+
+
+TIDEGATE = {
+    "asgi": "{python} -m tidegate run {target} --host 127.0.0.1 --port {port} --no-access-log"
+}
+
+SERVERS: dict[str, Server] = {
+    server.name: server
+    for server in (
+        Server("tidegate", "tidegate", TIDEGATE, ours=True),
+        Server(
+            "tidegate-pure",
+            "tidegate",
+            TIDEGATE,
+            environment={"TIDEGATE_PURE": "1"},
+            ours=True,
+        ),
+        Server(
+            "uvicorn",
+            "uvicorn",
+            {
+                "asgi": "{python} -m uvicorn {target} --host 127.0.0.1 --port {port}"
+                " --no-access-log --timeout-keep-alive 120"
+            },
+        ),
+        Server(
+            "hypercorn",
+            "hypercorn",
+            {
+                "asgi": "{python} -m hypercorn {target} --bind 127.0.0.1:{port}"
+                " --worker-class uvloop --keep-alive 120"
+            },
+        ),
+        Server(
+            "daphne",
+            "daphne",
+            # Verbosity 0 is what turns its access log off.
+            {"asgi": "{python} -m daphne -b 127.0.0.1 -p {port} -v 0 {target}"},
+        ),
+        Server(
+            "granian",
+            "granian",
+            {
+                "asgi": "{python} -m granian --interface asgi --host 127.0.0.1 --port {port}"
+                " --no-access-log --http1-header-read-timeout 60000 {target}"
+            },
+        ),
+        Server(
+            "gunicorn",
+            "gunicorn",
+            {
+                "asgi": "{python} -m gunicorn --worker-class asgi --bind 127.0.0.1:{port}"
+                " --keep-alive 120 {target}"
+            },
+        ),
+        Server(
+            "h2corn",
+            "h2corn",
+            {
+                "asgi": "{python} -m h2corn --host 127.0.0.1 --port {port}"
+                " --no-access-log --timeout-request-header 120 {target}"
+            },
+        ),
+        Server(
+            "m0serve",
+            "m0serve",
+            {
+                "asgi": "{python} -m m0serve --host 127.0.0.1 --port {port}"
+                " --max-keepalive-requests 0 --idle-timeout 120 {target}"
+            },
+        ),
+        Server(
+            "peregrine",
+            "peregrine-server",
+            {
+                "asgi": "{python} -m peregrine --host 127.0.0.1 --port {port}"
+                " --keep-alive 120000 {target}"
+            },
+        ),
+        Server(
+            "freastal",
+            "freastal",
+            # It has no command line.
+            {
+                "asgi": "{python} -c 'import freastal, {module};"
+                ' freastal.serve_asgi({module}.{attribute}, "127.0.0.1", {port})\''
+            },
+        ),
+    )
+}

@@ -1,0 +1,42 @@
+#!/bin/sh
+# Install the system packages that the tests use, where that is possible.
+#
+# Without them the test suite still runs: tests that need a missing program are
+# reported as skipped.  So this script always succeeds.
+
+# One line for each: Debian package, program it provides, why the tests need it.
+needed='
+curl curl a widely used HTTP client, in tests/clients
+'
+
+missing_packages=''
+missing_lines=''
+while read -r package program reason; do
+    if [ -n "$package" ] && ! command -v "$program" >/dev/null 2>&1; then
+        missing_packages="$missing_packages $package"
+        missing_lines="$missing_lines
+  $program (package $package): $reason"
+    fi
+done <<EOL
+$needed
+EOL
+
+if [ -z "$missing_packages" ]; then
+    echo 'Every system package that the tests use is installed.'
+    exit 0
+fi
+
+if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null 2>&1; then
+    echo "Installing:$missing_packages"
+    export DEBIAN_FRONTEND=noninteractive
+    # The list is split into words on purpose.
+    # shellcheck disable=SC2086
+    if { apt-get update -qq && apt-get install -qq -y --no-install-recommends $missing_packages; } \
+        >/dev/null; then
+        exit 0
+    fi
+    echo 'apt-get failed.'
+fi
+
+echo "Missing programs; the tests that need them will be reported as not run:$missing_lines"
+exit 0
