@@ -7,6 +7,7 @@ options and defaults that the text names must exist.
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import os
 import re
@@ -226,3 +227,13 @@ def test_a_wrong_example_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         test_commands_parse(sample, monkeypatch)
     with pytest.raises(AssertionError):
         test_options_named_in_the_text_exist(sample)
+
+
+def test_the_table_of_options_is_what_the_program_has() -> None:
+    spec = importlib.util.spec_from_file_location("page", ROOT / "tools" / "command_line_page.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    written = module.PAGE.read_text("utf-8")
+    assert written == module.page(), "run: python tools/command_line_page.py"

@@ -21,7 +21,7 @@ from ._version import __version__
 from .errors import ConfigError
 from .server.config import Config
 
-__all__ = ["main"]
+__all__ = ["main", "options_table"]
 
 
 class _Headers(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on
@@ -39,6 +39,21 @@ class _Headers(click.ParamType):  # type: ignore[type-arg]  # generic from click
         return name.strip(), content.strip()
 
 
+class _Program(click.Group):
+    """Says what is wrong with a command line in one line."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        kwargs["standalone_mode"] = False
+        try:
+            super().main(*args, **kwargs)
+        except click.UsageError as error:
+            where = error.ctx.command_path if error.ctx is not None else "tidegate"
+            text = error.format_message().rstrip(".")
+            _fail(f"{text} (see {where} --help)", 2)
+        except click.Abort:
+            sys.exit(130)
+
+
 class _GroupedCommand(click.Command):
     """A command whose help shows its options under the groups of ``Config``."""
 
@@ -47,7 +62,7 @@ class _GroupedCommand(click.Command):
         known = {each.name: each.metadata.get("group", "") for each in dataclasses.fields(Config)}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
-            if record is not None:
+            if record is not None and isinstance(param, click.Option):
                 groups.setdefault(known.get(param.name or "", "Other"), []).append(record)
         for title, records in groups.items():
             with formatter.section(title):
@@ -88,6 +103,37 @@ def _option(each: dataclasses.Field[Any], hint: Any) -> click.Option:
     if typing.get_origin(hint) is Literal:
         return click.Option(names, type=click.Choice(typing.get_args(hint)), **settings)
     return click.Option(names, type=hint, **settings)
+
+
+def options_table() -> str:
+    """Return the options of ``tidegate run`` as Markdown, for the reference."""
+    lines: list[str] = []
+    group = ""
+    for each in dataclasses.fields(Config):
+        if not each.metadata:
+            continue
+        if each.metadata["group"] != group:
+            group = each.metadata["group"]
+            lines += [
+                "",
+                f"## {group}",
+                "",
+                "| option | default | meaning |",
+                "| --- | --- | --- |",
+            ]
+        option = _option(each, typing.get_type_hints(Config)[each.name])
+        names = ", ".join(f"`{name}`" for name in [*option.opts, *option.secondary_opts])
+        default = each.default
+        if default is dataclasses.MISSING or default is None or default == "":
+            default = ""
+        elif isinstance(default, bool):
+            default = "on" if default else "off"
+        choices = option.type.choices if isinstance(option.type, click.Choice) else ()
+        meaning = each.metadata["help"]
+        if choices:
+            meaning += f" One of: {', '.join(choices)}."
+        lines.append(f"| {names} | {default} | {meaning} |")
+    return "\n".join(lines).strip() + "\n"
 
 
 def _run(**settings: Any) -> None:
@@ -136,10 +182,17 @@ def _unquoted(value: str) -> str:
     return value.partition(" #")[0].rstrip()
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=_Program,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, message=f"tidegate %(version)s ({speed()})")
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """Tidegate serves ASGI applications."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 main.add_command(

@@ -81,10 +81,10 @@ class Sent:
 
     def _content(self) -> str:
         if self.chunks is None:
-            return "\r\n" + self.body
+            return self.body
         parts = [f"{size}{extension}\r\n{content}\r\n" for content, size, extension in self.chunks]
         trailers = [f"{name}:{value}\r\n" for name, value in self.trailers]
-        return "".join(["\r\n", *parts, f"0{self.last_extension}\r\n", *trailers, "\r\n"])
+        return "".join([*parts, f"0{self.last_extension}\r\n", *trailers, "\r\n"])
 
     def seen(self) -> dict[str, Any]:
         """Return what the core must make of it."""

@@ -37,7 +37,9 @@ logger = logging.getLogger("tidegate.error")
 
 EXIT_STARTUP_FAILED = 3
 
-# What applications have to tidy up when the graceful time is over.
+# When the graceful time is over, applications hear that their client has left
+# and have this long to end by themselves, then this long after a cancellation.
+_TOLD_SECONDS = 1.0
 _CANCEL_SECONDS = 2.0
 
 
@@ -217,18 +219,26 @@ class Server:
             await self._changed.wait()
 
     async def _cancel(self, worker: Worker, stop: Stop) -> None:
+        """End what is in progress: tell the applications, then cancel them."""
         for exchange in list(worker.service.running):
             exchange.peer_gone()
-            if exchange.task is not None:
-                exchange.task.cancel("the server is shutting down")
         for connection in list(worker.connections):
             connection.abort()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_CANCEL_SECONDS):
-                await stop.unless(3, self._idle(worker))
-        if worker.service.running:
+        if await self._idle_within(_TOLD_SECONDS, worker, stop):
+            return
+        for exchange in list(worker.service.running):
+            if exchange.task is not None:
+                exchange.task.cancel("the server is shutting down")
+        if not await self._idle_within(_CANCEL_SECONDS, worker, stop):
             count = len(worker.service.running)
             logger.error("%d requests ignore their cancellation; leaving them", count)
+
+    async def _idle_within(self, seconds: float, worker: Worker, stop: Stop) -> bool:
+        """Say whether everything ends within ``seconds``, or until we are asked again."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                return await stop.unless(3, self._idle(worker))
+        return False
 
     async def _shut_down(self, lifespan: Lifespan, stop: Stop) -> None:
         seconds = self.config.timeout_lifespan_shutdown

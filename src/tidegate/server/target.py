@@ -51,7 +51,8 @@ def _name(target: object) -> str:
 def _import(target: str, app_dir: str) -> object:
     module_name, colon, attributes = target.partition(":")
     if not module_name or not attributes:
-        hint = f"; did you mean {target!r} + ':app'?" if module_name and not colon else ""
+        near = module_name.removesuffix(".py").replace("/", ".").strip(".")
+        hint = f"; did you mean '{near}:app'?" if near else ""
         raise ConfigError(f"the target must be 'module:attribute', not {target!r}{hint}")
     folder = str(Path(app_dir or ".").resolve())
     if folder not in sys.path:
