@@ -39,7 +39,7 @@ NOT_IN_TRAILERS = {
 
 def complete_requests(data: bytes) -> list[Found]:
     """Return the requests that a client of the default limits has sent completely."""
-    found = []
+    found: list[Found] = []
     position = 0
     while True:
         if data[position : position + 2] == b"\r\n":
