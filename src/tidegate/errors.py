@@ -15,6 +15,7 @@ __all__ = [
     "PeerError",
     "TidegateError",
     "UsageError",
+    "WebSocketError",
 ]
 
 
@@ -49,6 +50,13 @@ class PeerError(TidegateError):
 
 class BadRequest(PeerError):
     """The request breaks HTTP's grammar or one of our limits."""
+
+
+class WebSocketError(PeerError):
+    """A WebSocket peer broke the protocol or one of our limits.
+
+    ``status`` is the close code to answer with (RFC 6455 section 7.4.1).
+    """
 
 
 class ClientDisconnected(TidegateError, OSError):

@@ -34,6 +34,14 @@ def test_both_versions_of_http_are_served(curl: Curl, server: Server, version: s
     assert json.loads(content)["http_version"] == version
 
 
+def test_an_offer_to_upgrade_to_http_2_is_declined(curl: Curl, server: Server) -> None:
+    """curl offers h2c with ``Upgrade``, which RFC 9113 has abolished and allows to ignore."""
+    url = f"{server.base_url}/scope"
+    done = curl("--http2", "--data", "x=1", "--write-out", "%{http_version}", url)
+    assert done.output.endswith("1.1")
+    assert "h2c" in done.output
+
+
 def test_a_stream_for_http_1_0_ends_with_the_connection(curl: Curl, server: Server) -> None:
     done = curl("--http1.0", "--include", f"{server.base_url}/lines/100")
     head, _, content = done.output.replace("\r", "").partition("\n\n")

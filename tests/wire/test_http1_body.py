@@ -83,6 +83,7 @@ def test_chunks_are_joined() -> None:
 def test_nobody_knows_how_much_chunked_content_remains() -> None:
     body = ChunkedBody(Http1Limits())
     assert body.remaining is None
+    assert body.rest == b""
     body.feed(b"5\r\nhel")
     assert body.remaining is None
 
@@ -146,6 +147,8 @@ def test_content_at_the_limit_is_accepted() -> None:
 @pytest.mark.parametrize(
     ("data", "limits", "expected"),
     [
+        (b"0" * 21, Http1Limits(max_chunk_extension_size=4), None),
+        (b"0" * 22, Http1Limits(max_chunk_extension_size=4), 400),
         (b"1;abc\r\n", Http1Limits(max_chunk_extension_size=4), None),
         (b"1;abcd\r\n", Http1Limits(max_chunk_extension_size=4), 400),
         (b"1;ab\r\n1\r\n1;ab\r\n", Http1Limits(max_chunk_extensions_size=6), None),

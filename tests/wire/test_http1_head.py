@@ -64,6 +64,22 @@ def test_the_limit_of_content_is_applied() -> None:
     assert refusal(*lines, limits=Http1Limits(max_body_size=11)).status == 413
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(b"Content-Length: 1", b"Transfer-Encoding: chunked", b"Connection: upgrade"),
+        *(b"Expect: 100-continue", b"Upgrade: b", b"X-Forwarded-For: b", b"X-Host: b"),
+    ],
+)
+def test_no_other_field_stands_in_for_the_host(line: bytes) -> None:
+    assert refusal(b"GET / HTTP/1.1", line).reason == "no Host in an HTTP/1.1 request"
+    head = parse(b"GET / HTTP/1.1", b"Host: a", line)
+    assert head.forwarded == line.startswith(b"X-Forwarded")
+    assert not head.expects_continue
+    assert head.upgrade == b""
+    assert head.keep_alive
+
+
 @pytest.mark.parametrize("name", [b"X-Forwarded-For", b"x-forwarded-proto"])
 def test_a_proxy_field_is_noticed(name: bytes) -> None:
     assert parse(b"GET / HTTP/1.1", b"Host: a", name + b": 192.0.2.1").forwarded

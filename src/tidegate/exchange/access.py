@@ -44,6 +44,22 @@ class AccessLog:
             size,
         )
 
+    def write_socket(
+        self,
+        client: Address | None,
+        target: bytes,
+        what: str,
+        code: int | None,
+        seconds: float,
+    ) -> None:
+        """Log that a WebSocket was accepted or closed, with the close code."""
+        address, path = format_address(client), target.decode("ascii")
+        if code is None:
+            self._logger.info('%s - "WebSocket %s" [%s]', address, path, what)
+        else:
+            text = '%s - "WebSocket %s" [%s %d] %.1fs'
+            self._logger.info(text, address, path, what, code, seconds)
+
 
 def format_address(address: Address | None) -> str:
     """Return ``host:port`` as people write it."""

@@ -18,10 +18,10 @@ from collections.abc import Awaitable
 from typing import Any
 
 from ..asgi import Message
-from ..errors import AppError, ClientDisconnected
+from ..errors import AppError
 from ..http import CODING, KNOWN_FIELDS, LENGTH, NO_BODY, Field, Head, field
 from .access import CLIENT_LEFT
-from .disconnect import only_disconnected
+from .exchange import Exchange
 from .out import Out
 from .scope import apply_policy, decode_path
 from .sent import SENT
@@ -36,7 +36,7 @@ _FRAMING = CODING | LENGTH
 _ERROR_BODY = b"Internal Server Error"
 
 
-class HttpExchange:
+class HttpExchange(Exchange):
     """Joins one request, one application call and one ``Out``.
 
     The protocol below calls ``body_arrived``, ``may_write``, ``peer_left`` and
@@ -45,19 +45,9 @@ class HttpExchange:
 
     __slots__ = (
         *("_bodyless", "_buffered", "_declared", "_delivered", "_ended", "_fields", "_left"),
-        *(
-            "_paused",
-            "_pieces",
-            "_roles",
-            "_sent",
-            "_status",
-            "_told",
-            "_waiters",
-            "complete",
-            "gone",
-        ),
-        *("head", "head_sent", "out", "scope", "service", "size", "started_at", "task"),
-    )
+        *("_paused", "_pieces", "_roles", "_sent", "_status", "complete"),
+        *("head", "head_sent", "scope", "size", "started_at"),
+    )  # fmt: skip
 
     def __init__(self, out: Out, service: Service, head: Head, body: bytes, ended: bool) -> None:
         self.out = out
@@ -197,10 +187,6 @@ class HttpExchange:
                 self.out.pause_reading()
         self._wake()
 
-    def may_write(self) -> None:
-        """The peer takes data again."""
-        self._wake()
-
     def peer_left(self) -> None:
         """The client closed its sending side; perhaps it still waits for the answer."""
         self._left = True
@@ -219,7 +205,26 @@ class HttpExchange:
             if not self.complete:
                 self._log(self._status if self.head_sent else status)
 
+    def answer(self, status: int, text: bytes) -> None:
+        """Answer in the application's place, or abort what it has begun (ASGI item 50)."""
+        if self.head_sent:
+            self._abort()
+            return
+        body = b"" if self.head.method == "HEAD" else text
+        self._status = status
+        self.head_sent = self.complete = True
+        self.size = len(body)
+        fields = [field(b"content-type", b"text/plain; charset=utf-8")]
+        self.out.respond(status, fields, 0, len(text), body, True)
+        self._wake()
+        self._log(status)
+
     # -- private -------------------------------------------------------------
+
+    def _is_idle(self) -> bool:
+        # Only a stream: an application that has not begun to answer may be in
+        # the middle of work that should not be torn.
+        return self.head_sent and not self.complete
 
     def _start(self, message: Message) -> None:
         if self._status:
@@ -310,84 +315,21 @@ class HttpExchange:
 
     def _give_up(self, error: BaseException | None) -> None:
         """The application failed or was cancelled."""
-        if error is not None and not (self.gone and only_disconnected(error)):
-            where = f"{self.head.method} {self.head.path.decode('ascii')}"
-            logger.error("Exception in the application, %s", where, exc_info=error)
+        if error is not None:
+            self._log_failure(error, f"{self.head.method} {self.head.path.decode('ascii')}")
         if not self.complete and not self.gone:
-            self._fail()
+            self.answer(500, _ERROR_BODY)
 
     def _ended_early(self) -> None:
         """The application returned and owes a response, or the end of one."""
         what = "ending" if self.head_sent else "sending"
         where = f"{self.head.method} {self.head.path.decode('ascii')}"
         logger.error("The application returned without %s a response, %s", what, where)
-        self._fail()
-
-    def _fail(self) -> None:
-        """Answer 500, or abort what has begun (ASGI item 50)."""
-        if self.head_sent:
-            self._abort()
-            return
-        body = b"" if self.head.method == "HEAD" else _ERROR_BODY
-        length = len(_ERROR_BODY)
-        self._status = 500
-        self.head_sent = self.complete = True
-        self.size = len(body)
-        fields = [field(b"content-type", b"text/plain; charset=utf-8")]
-        self.out.respond(500, fields, 0, length, body, True)
-        self._wake()
-        self._log(500)
+        self.answer(500, _ERROR_BODY)
 
     def _abort(self) -> None:
         # The log is written by peer_gone(), which the loss of the connection brings.
         self.out.abort()
-
-    def _nobody_listens(self) -> Awaitable[None]:
-        if self.service.policy.on_disconnect == "ignore":
-            # Not SENT: an application that sends in a loop must not hold the loop.
-            return asyncio.sleep(0)
-        self._told = True
-        raise ClientDisconnected("the client has disconnected")
-
-    async def _flushed(self) -> None:
-        """Wait until the peer takes data again."""
-        while self.out.congested and not self.gone:
-            await self._wait()
-        if self.gone:
-            await self._nobody_listens()
-
-    async def _wait(self) -> None:
-        # A future of its own for every wait: the application may cancel it.
-        waiter = self.service.loop.create_future()
-        if self._waiters is None:
-            self._waiters = []
-        self._waiters.append(waiter)
-        try:
-            await waiter
-        finally:
-            if self._waiters is not None and waiter in self._waiters:
-                self._waiters.remove(waiter)
-
-    def _wake(self) -> None:
-        waiters, self._waiters = self._waiters, None
-        for waiter in waiters or ():
-            if not waiter.done():
-                waiter.set_result(None)
-
-    def _on_loss(self) -> None:
-        """The client left: tell who waits, and see later who does not react."""
-        self._wake()
-        policy = self.service.policy
-        if policy.on_disconnect == "cancel" and not self.complete:
-            self.service.loop.call_later(policy.disconnect_grace, self._cancel_if_idle)
-
-    def _cancel_if_idle(self) -> None:
-        # Only a stream: an application that has not begun to answer may be in
-        # the middle of work that should not be torn, and one that was told
-        # decides for itself.
-        task = self.task
-        if self.head_sent and not self.complete and not self._told and task is not None:
-            task.cancel("the client has disconnected")
 
 
 def _as_bytes(body: object) -> bytes:

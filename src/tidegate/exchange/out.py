@@ -7,7 +7,7 @@ from typing import Protocol
 
 from ..http import Field
 
-__all__ = ["Address", "Out"]
+__all__ = ["Address", "Out", "WebSocketOut"]
 
 Address = tuple[str, int | None]
 """Host and port, or the path of a Unix socket and None."""
@@ -16,12 +16,25 @@ Address = tuple[str, int | None]
 class Out(Protocol):
     """The sending half of one request's stream, and the brake on its receiving half."""
 
-    scheme: str
-    client: Address | None
-    server: Address | None
-    trusted: bool  # whether the peer is a proxy whose word we take
-    # True while the peer takes less than we send; may_write() says when it ends.
-    congested: bool
+    @property
+    def scheme(self) -> str:
+        """``http`` or ``https``."""
+
+    @property
+    def client(self) -> Address | None:
+        """The peer's address."""
+
+    @property
+    def server(self) -> Address | None:
+        """Ours."""
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the peer is a proxy whose word we take."""
+
+    @property
+    def congested(self) -> bool:
+        """True while the peer takes less than we send; ``may_write`` says when it ends."""
 
     def respond(
         self,
@@ -52,3 +65,16 @@ class Out(Protocol):
 
     def abort(self) -> None:
         """Give up in the middle of a response, so that the client cannot take it for whole."""
+
+
+class WebSocketOut(Out, Protocol):
+    """The sending half of a socket; ``respond`` and ``send_body`` serve to refuse it."""
+
+    def accept(self, subprotocol: str | None, fields: Sequence[Field]) -> None:
+        """Complete the handshake."""
+
+    def send_message(self, message: str | bytes) -> None:
+        """Send one message; ``str`` as text."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Begin, or answer, the closing handshake."""

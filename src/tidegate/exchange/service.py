@@ -43,6 +43,7 @@ class Policy:
     root_path: str = ""
     root_path_mode: Literal["strip", "keep"] = "strip"
     max_read_ahead: int = 64 * 1024
+    max_queue: int = 32
     limit_concurrency: int | None = None
     proxies: Proxies = field(default_factory=Proxies)
 

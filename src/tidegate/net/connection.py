@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
 
 from ..exchange.http import HttpExchange
 from ..exchange.out import Address
-from ..exchange.service import Service
-from ..wire.http1.limits import Http1Limits
-from .clock import NEVER, Clock
-from .timeouts import Rate, Timeouts
+from ..exchange.websocket import WebSocketExchange
+from .clock import NEVER
+from .timeouts import Rate
+from .worker import Worker
 
-__all__ = ["Connection", "Worker"]
+__all__ = ["Connection"]
 
 # A peer that we are leaving may still send this much into the void.
 _MAX_DISCARDED = 4 * 1024 * 1024
@@ -27,19 +26,6 @@ _WRITE_BUFFER = 64 * 1024
 # Functions, not bound methods: a connection that refers to itself would live
 # until the next garbage collection.
 Otherwise: TypeAlias = "Callable[[Any, float], None]"
-
-
-@dataclass
-class Worker:
-    """What all connections of one worker share."""
-
-    service: Service
-    clock: Clock
-    timeouts: Timeouts = field(default_factory=Timeouts)
-    http1: Http1Limits = field(default_factory=Http1Limits)
-    connections: set[Connection] = field(default_factory=set)
-    draining: bool = False
-    max_requests: int | None = None  # service.on_change() is called at this one
 
 
 class Connection(asyncio.Protocol):
@@ -56,7 +42,8 @@ class Connection(asyncio.Protocol):
         self.trusted = False
         self.congested = False
         self.closing = False  # we have decided to close; nothing new begins
-        self.exchange: HttpExchange | None = None  # None between requests
+        # None between requests.
+        self.exchange: HttpExchange | WebSocketExchange | None = None
         self.deadline = NEVER
         self._on_deadline: Otherwise = type(self).leave
         self._discarded = 0

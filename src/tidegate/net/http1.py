@@ -8,9 +8,12 @@ from ..errors import BadRequest, PeerError
 from ..exchange.http import HttpExchange
 from ..http import NO_BODY, Field, Head, field, phrase
 from ..wire.http1.core import Http1Core
+from ..wire.websocket.handshake import read_handshake, wants_websocket
 from .clock import NEVER
-from .connection import Connection, Worker
+from .connection import Connection
 from .timeouts import Rate
+from .websocket import WebSocketConnection, WebSocketSession
+from .worker import Worker
 
 __all__ = ["Http1Connection"]
 
@@ -24,6 +27,13 @@ _MAX_PIPELINED = 64 * 1024
 _MAX_UNWANTED = 64 * 1024
 
 _PLAIN_TEXT = field(b"content-type", b"text/plain; charset=utf-8")
+_SWITCHING = (field(b"upgrade", b"websocket"), field(b"connection", b"upgrade"))
+
+# What a refusal must say besides its status (RFC 9110, RFC 6455 section 4.4).
+_EXPLANATIONS = {
+    426: (field(b"sec-websocket-version", b"13"), field(b"upgrade", b"websocket")),
+    503: (field(b"retry-after", b"1"),),
+}
 
 
 class Http1Connection(Connection):
@@ -93,6 +103,9 @@ class Http1Connection(Connection):
         service.total_requests += 1
         if service.total_requests == self.worker.max_requests:
             service.on_change()
+        if head.upgrade and self.worker.websocket.enabled and wants_websocket(head):
+            self._open_socket(head)
+            return
         exchange = HttpExchange(self, service, head, body, ended)
         self.exchange = exchange
         if not ended:
@@ -111,7 +124,7 @@ class Http1Connection(Connection):
             self._request_body = None
             self.deadline = NEVER
         exchange = self.exchange
-        if exchange is not None and not exchange.complete:
+        if isinstance(exchange, HttpExchange) and not exchange.complete:
             exchange.body_arrived(data, ended)
             return
         self._unwanted += len(data)
@@ -178,7 +191,43 @@ class Http1Connection(Connection):
             self.transport.resume_reading()
             self.watch()
 
+    # -- called by a WebSocket session ---------------------------------------
+
+    def switch(self, session: WebSocketSession, fields: Sequence[Field]) -> WebSocketConnection:
+        """Answer 101 and hand the transport over (RFC 9110 section 15.2.2)."""
+        self.transport.write(self.core.send_informational(101, [*_SWITCHING, *fields]))
+        rest = self.core.hand_over()
+        self.exchange = None
+        self.worker.connections.discard(self)
+        self.worker.clock.watched.discard(self)
+        successor = WebSocketConnection(self, session)
+        self.transport.set_protocol(successor)
+        if self._reading_paused:
+            self._reading_paused = False
+            self.transport.resume_reading()
+        if rest:
+            # In the next turn: this is still the application's call.
+            self.service.loop.call_soon(successor.data_received, rest, context=self.service.context)
+        return successor
+
     # -- private -------------------------------------------------------------
+
+    def _open_socket(self, head: Head) -> None:
+        """Start an exchange for a request that asks for a WebSocket."""
+        handshake = read_handshake(head)
+        allowed = self.worker.websocket.allowed_origins
+        origins = [value for name, value in head.headers if name == b"origin"]
+        if allowed and origins and not all(origin in allowed for origin in origins):
+            raise BadRequest("sockets from that origin are not allowed", 403)
+        # If it is refused, a client that sent frames already must not have
+        # them taken for a request.
+        self.core.keep_alive = False
+        exchange = WebSocketSession(self, self.worker, head, handshake).exchange
+        self.exchange = exchange
+        task = self.service.start(exchange.run(), self.service.context.copy())
+        exchange.task = task
+        if not task.done():
+            self.service.running.add(exchange)
 
     def watch(self) -> None:
         """Set the deadline that fits the state."""
@@ -282,7 +331,7 @@ class Http1Connection(Connection):
         self.core.close()
         self.core.keep_alive = False
         text = f"{error.status} {phrase(error.status)}: {error.reason}\n".encode()
-        fields = [_PLAIN_TEXT, *([field(b"retry-after", b"1")] if error.status == 503 else [])]
+        fields = [_PLAIN_TEXT, *_EXPLANATIONS.get(error.status, ())]
         head = self.core.head
         length = NO_BODY if exchange and head and head.method == "HEAD" else len(text)
         answer = self.core.respond(error.status, fields, 0, length, self.service.defaults)

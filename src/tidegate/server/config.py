@@ -21,6 +21,7 @@ from ..exchange.lifespan import LifespanMode
 from ..exchange.service import OnDisconnect, Policy
 from ..http import Field, field
 from ..net.timeouts import Timeouts
+from ..net.worker import WebSocketSettings
 from ..wire.http1.limits import Http1Limits
 
 __all__ = ["Config", "option"]
@@ -114,6 +115,34 @@ class Config:
         3.0, "Seconds before the stream of a client that left is cancelled.", group="HTTP"
     )
 
+    # WebSocket
+    ws: Literal["auto", "none"] = option(
+        "auto", "Speak WebSocket, or ignore requests for it.", group="WebSocket"
+    )
+    ws_max_size: int = option(
+        16 * 1024**2, "Bytes of a message; more closes with 1009.", group="WebSocket"
+    )
+    ws_max_queue: int = option(
+        32, "Messages held for an application that does not receive.", group="WebSocket"
+    )
+    ws_ping_interval: float = option(
+        20.0, "Seconds between pings; 0 sends none.", group="WebSocket"
+    )
+    ws_ping_timeout: float = option(
+        20.0, "Seconds to wait for a pong before the socket is closed.", group="WebSocket"
+    )
+    ws_per_message_deflate: bool = option(
+        True, "Compress messages if the client offers it.", group="WebSocket"
+    )
+    ws_allowed_origins: str = option(
+        "",
+        "Origins that browsers may connect from, with commas; none means any.",
+        group="WebSocket",
+    )
+    timeout_ws_drain: float = option(
+        5.0, "Seconds for the last words of sockets at shutdown.", group="WebSocket"
+    )
+
     # Limits
     limit_concurrency: int | None = option(
         None, "Answer 503 to more requests at once than this.", group="Limits"
@@ -183,7 +212,9 @@ class Config:
         _at_least(self, 0, "port", "fd", "backlog", "limit_max_requests_jitter")
         _at_least(self, 1, "workers", "limit_concurrency", "limit_max_requests")
         _at_least(self, 1, "max_fields", "max_head_size", "max_target_size", "max_read_ahead")
+        _at_least(self, 1, "ws_max_size", "ws_max_queue")
         _at_least(self, 0, "max_body_size", "min_rate", "disconnect_grace")
+        _at_least(self, 0, "ws_ping_interval", "ws_ping_timeout")
         for each in dataclasses.fields(self):
             if each.name.startswith("timeout_"):
                 _at_least(self, 0, each.name)
@@ -208,6 +239,7 @@ class Config:
             root_path=self.root_path,
             root_path_mode=self.root_path_mode,
             max_read_ahead=self.max_read_ahead,
+            max_queue=self.ws_max_queue,
             limit_concurrency=self.limit_concurrency,
             proxies=Proxies(trusted),
         )
@@ -230,6 +262,18 @@ class Config:
             max_fields=self.max_fields,
             max_target_size=min(self.max_target_size, self.max_head_size),
             max_body_size=self.max_body_size,
+        )
+
+    def websocket(self) -> WebSocketSettings:
+        """Return how sockets are kept."""
+        origins = [item.strip().encode() for item in self.ws_allowed_origins.split(",")]
+        return WebSocketSettings(
+            enabled=self.ws != "none",
+            ping_interval=self.ws_ping_interval or None,
+            ping_timeout=self.ws_ping_timeout or None,
+            drain_notice=self.timeout_ws_drain,
+            deflate=self.ws_per_message_deflate,
+            allowed_origins=tuple(origin for origin in origins if origin),
         )
 
     def response_fields(self) -> list[Field]:

@@ -24,8 +24,9 @@ from ..exchange.lifespan import Lifespan, LifespanFailed
 from ..exchange.service import Service
 from ..net import sockets
 from ..net.clock import Clock
-from ..net.connection import Worker
 from ..net.http1 import Http1Connection
+from ..net.worker import Worker
+from ..wire.websocket.limits import WebSocketLimits
 from .config import Config
 from .logs import configure
 from .signals import Stop
@@ -161,8 +162,15 @@ class Server:
         clock = Clock(service, config.response_fields(), config.date_header)
         clock.start()
         service.on_change = self._on_change
-        self.worker = Worker(service, clock, config.timeouts(), config.http1())
-        self.worker.max_requests = self._max_requests
+        self.worker = Worker(
+            service,
+            clock,
+            config.timeouts(),
+            config.http1(),
+            config.websocket(),
+            WebSocketLimits(max_message_size=config.ws_max_size),
+            max_requests=self._max_requests,
+        )
         return self.worker
 
     async def _accept(

@@ -49,7 +49,7 @@ def _name(target: object) -> str:
 
 
 def _import(target: str, app_dir: str) -> object:
-    module_name, colon, attributes = target.partition(":")
+    module_name, _, attributes = target.partition(":")
     if not module_name or not attributes:
         near = module_name.removesuffix(".py").replace("/", ".").strip(".")
         hint = f"; did you mean '{near}:app'?" if near else ""

@@ -16,9 +16,9 @@ from ..asgi import Application
 from ..exchange.access import AccessLog
 from ..exchange.service import Policy, Service
 from ..net.clock import Clock
-from ..net.connection import Worker
 from ..net.http1 import Http1Connection
 from ..net.timeouts import Timeouts
+from ..net.worker import Worker
 from ..wire.http1.limits import Http1Limits
 from .transport import FakeTransport
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from ..http import Head
 
-__all__ = ["Http1Sink"]
+__all__ = ["Http1Sink", "WebSocketSink"]
 
 
 class Http1Sink(Protocol):
@@ -28,3 +28,19 @@ class Http1Sink(Protocol):
 
     def on_trailers(self, fields: list[tuple[bytes, bytes]]) -> None:
         """Trailer fields arrived; the last ``on_body`` follows at once."""
+
+
+class WebSocketSink(Protocol):
+    """What a WebSocket core reports, in order."""
+
+    def on_message(self, message: str | bytes) -> None:
+        """A message is complete: ``str`` if it is text."""
+
+    def on_ping(self, payload: bytes) -> None:
+        """A ping arrived; it must be answered with the same payload."""
+
+    def on_pong(self, payload: bytes) -> None:
+        """A pong arrived."""
+
+    def on_close(self, code: int, reason: str) -> None:
+        """The peer closes; ``code`` is 1005 if it gave none.  Nothing follows."""

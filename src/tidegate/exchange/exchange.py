@@ -1,0 +1,91 @@
+"""What an HTTP exchange and a WebSocket exchange have in common.
+
+Waiting without losing anything, and what becomes of an application whose
+client has left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+
+from ..errors import ClientDisconnected
+from .disconnect import only_disconnected
+from .out import Out
+from .service import Service
+
+__all__ = ["Exchange"]
+
+logger = logging.getLogger("tidegate.error")
+
+
+class Exchange:
+    """Base of exchanges; has no ``__init__``: each call would cost every request."""
+
+    __slots__ = ("_told", "_waiters", "gone", "out", "service", "task")
+
+    out: Out
+    service: Service
+    task: asyncio.Task[None] | None  # None until started
+    gone: bool  # the client cannot be reached
+    _told: bool  # the application knows that the client has gone
+    _waiters: list[asyncio.Future[None]] | None  # None while nobody waits
+
+    def may_write(self) -> None:
+        """The peer takes data again."""
+        self._wake()
+
+    def _is_idle(self) -> bool:
+        """Say whether a call that nobody listens to may be cancelled."""
+        return True
+
+    def _log_failure(self, error: BaseException, where: str) -> None:
+        """Log what escaped the application, unless it is our own news of a lost client."""
+        if not (self.gone and only_disconnected(error)):
+            logger.error("Exception in the application, %s", where, exc_info=error)
+
+    def _nobody_listens(self) -> Awaitable[None]:
+        """Raise ``ClientDisconnected``, unless the policy is to ignore that."""
+        if self.service.policy.on_disconnect == "ignore":
+            # Not SENT: an application that sends in a loop must not hold the loop.
+            return asyncio.sleep(0)
+        self._told = True
+        raise ClientDisconnected("the client has disconnected")
+
+    async def _flushed(self) -> None:
+        """Wait until the peer takes data again."""
+        while self.out.congested and not self.gone:
+            await self._wait()
+        if self.gone:
+            await self._nobody_listens()
+
+    async def _wait(self) -> None:
+        # A future of its own for every wait: the application may cancel it.
+        waiter = self.service.loop.create_future()
+        if self._waiters is None:
+            self._waiters = []
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        finally:
+            if self._waiters is not None and waiter in self._waiters:
+                self._waiters.remove(waiter)
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, None
+        for waiter in waiters or ():
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _on_loss(self) -> None:
+        """The client left: tell who waits, and see later who does not react."""
+        self._wake()
+        policy = self.service.policy
+        if policy.on_disconnect == "cancel":
+            self.service.loop.call_later(policy.disconnect_grace, self._cancel_if_idle)
+
+    def _cancel_if_idle(self) -> None:
+        # One that was told decides for itself.
+        if self.task is not None and not self._told and self._is_idle():
+            self.task.cancel("the client has disconnected")

@@ -1,0 +1,345 @@
+"""A WebSocket on a byte stream: core, exchange, pings and the closing handshake.
+
+``WebSocketSession`` does not care what the stream is; ``WebSocketConnection``
+is one whose stream is a whole TCP connection, taken over from HTTP/1.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from ..errors import WebSocketError
+from ..exchange.out import Address, Out
+from ..exchange.websocket import WebSocketExchange
+from ..http import Field, Head, field
+from ..wire.websocket.core import WebSocketCore
+from ..wire.websocket.deflate import Deflate, negotiate
+from ..wire.websocket.handshake import Handshake, accept_key
+from .connection import Connection
+from .worker import Worker
+
+__all__ = ["Stream", "WebSocketConnection", "WebSocketSession"]
+
+
+class Stream(Protocol):
+    """What carries a socket once it is accepted."""
+
+    congested: bool
+
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+
+    def pause_reading(self) -> None:
+        """Receive nothing for now."""
+
+    def resume_reading(self) -> None:
+        """Receive again."""
+
+    def end(self) -> None:
+        """Close: everything has been said."""
+
+    def abort(self) -> None:
+        """Cut the stream."""
+
+
+class Carrier(Out, Protocol):
+    """What carries the handshake: an HTTP stream that may become a ``Stream``."""
+
+    def switch(self, session: WebSocketSession, fields: Sequence[Field]) -> Stream:
+        """Send the answer that accepts the socket; from now on it is a stream of bytes."""
+
+
+class WebSocketSession:
+    """Sink of the core and ``Out`` of the exchange of one socket."""
+
+    def __init__(self, carrier: Carrier, worker: Worker, head: Head, handshake: Handshake) -> None:
+        self.worker = worker
+        self._carrier = carrier
+        self._handshake = handshake
+        self._stream: Stream | None = None  # None until accepted
+        self._core = WebSocketCore(self, worker.websocket_limits)
+        self.exchange = WebSocketExchange(self, worker.service, head, handshake.subprotocols)
+        self._app_paused = False  # the application does not keep up
+        self._peer_paused = False  # the peer does not take what we send
+        self._ping_at = 0.0  # when the next ping is due
+        self._ping_sent = 0.0  # when the last was sent; 0 when it has been answered
+        self._ping_payload = b""
+        self._close_by = 0.0  # when the peer must have closed; 0 while open
+        self.round_trip: float | None = None  # seconds of the last ping and its pong
+
+    # -- Out: what the exchange calls ----------------------------------------
+
+    @property
+    def scheme(self) -> str:
+        """``http`` or ``https``; the exchange makes it ``ws`` or ``wss``."""
+        return self._carrier.scheme
+
+    @property
+    def client(self) -> Address | None:
+        """The peer's address."""
+        return self._carrier.client
+
+    @property
+    def server(self) -> Address | None:
+        """Ours."""
+        return self._carrier.server
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the peer is a proxy whose word we take."""
+        return self._carrier.trusted
+
+    @property
+    def congested(self) -> bool:
+        """Whether the peer takes less than we send."""
+        return self._carrier.congested if self._stream is None else self._stream.congested
+
+    def respond(
+        self,
+        status: int,
+        fields: Sequence[Field],
+        roles: int,
+        length: int | None,
+        body: bytes,
+        ended: bool,
+    ) -> None:
+        """Refuse the handshake."""
+        self._carrier.respond(status, fields, roles, length, body, ended)
+
+    def send_body(self, data: bytes, ended: bool) -> None:
+        """Send more of the refusal."""
+        self._carrier.send_body(data, ended)
+
+    def want_body(self) -> None:
+        """A handshake has no content."""
+
+    def accept(self, subprotocol: str | None, fields: Sequence[Field]) -> None:
+        """Complete the handshake and begin to carry messages."""
+        answer = []
+        handshake = self._handshake
+        if handshake.key:
+            answer.append(field(b"sec-websocket-accept", accept_key(handshake.key)))
+        if subprotocol is not None:
+            answer.append(field(b"sec-websocket-protocol", subprotocol.encode("latin-1")))
+        parameters = None
+        if self.worker.websocket.deflate and handshake.extensions:
+            parameters = negotiate(handshake.extensions)
+        if parameters is not None:
+            value = parameters.response.encode()
+            answer.append(field(b"sec-websocket-extensions", value))
+            self._core = WebSocketCore(self, self.worker.websocket_limits, Deflate(parameters))
+        interval = self.worker.websocket.ping_interval
+        if interval is not None:
+            self._ping_at = self.worker.clock.now + interval
+        self._stream = self._carrier.switch(self, [*answer, *fields])
+
+    def send_message(self, message: str | bytes) -> None:
+        """Send one message."""
+        core = self._core
+        self._write(core.text(message) if isinstance(message, str) else core.binary(message))
+
+    def close(self, code: int, reason: str) -> None:
+        """Send a close frame, then wait for the peer's, but not for ever."""
+        self._write(self._core.close(code, reason))
+        self._close_by = self.worker.clock.now + self.worker.websocket.close_timeout
+
+    def pause_reading(self) -> None:
+        """The application does not keep up."""
+        self._app_paused = True
+        if self._stream is not None:
+            self._stream.pause_reading()
+
+    def resume_reading(self) -> None:
+        """The application caught up."""
+        self._app_paused = False
+        self._resume()
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        (self._carrier if self._stream is None else self._stream).abort()
+
+    # -- what the stream calls -----------------------------------------------
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes of the peer."""
+        try:
+            self._core.receive(data)
+        except WebSocketError as error:
+            self.worker.service.complain(self.client, error.reason)
+            self._fail(error.status, error.reason)
+            return
+        stream = self._stream
+        if stream is not None and stream.congested and not self._peer_paused:
+            # A peer that does not read our pongs may send no more pings.
+            self._peer_paused = True
+            stream.pause_reading()
+
+    def may_write(self) -> None:
+        """The peer takes data again."""
+        self._peer_paused = False
+        self._resume()
+        self.exchange.may_write()
+
+    def lost(self) -> None:
+        """The stream is gone."""
+        self.exchange.peer_gone()
+
+    def on_tick(self, now: float) -> None:
+        """About a second has passed."""
+        self._core.tick()
+        settings = self.worker.websocket
+        if self._close_by:
+            if now >= self._close_by:
+                self.abort()
+        elif self._ping_sent:
+            timeout = settings.ping_timeout
+            if timeout is not None and now - self._ping_sent >= timeout and not self._app_paused:
+                self._fail(1011, "no pong")
+        elif self._ping_at and now >= self._ping_at:
+            self._ping_sent = now
+            self._ping_at = now + (settings.ping_interval or 0.0)
+            self._ping_payload = b"%x" % int(now * 1000)
+            self._write(self._core.ping(self._ping_payload))
+
+    def drain(self, seconds: float) -> bool:
+        """Pass on that the server shuts down; True if the application wants the time."""
+        return self.exchange.drain(seconds)
+
+    def go_away(self) -> None:
+        """Close because the server restarts (1012): clients may come back at once."""
+        if not self._close_by:
+            self._finish(1012, "server restart")
+
+    # -- sink: what the core calls -------------------------------------------
+
+    def on_message(self, message: str | bytes) -> None:
+        """Hand a message to the exchange; after our close frame nobody wants it."""
+        if not self._close_by:
+            self.exchange.message_arrived(message)
+
+    def on_ping(self, payload: bytes) -> None:
+        """Answer."""
+        if not self._close_by:
+            self._write(self._core.pong(payload))
+
+    def on_pong(self, payload: bytes) -> None:
+        """Note the round trip, if it is the pong to our last ping."""
+        if self._ping_sent and payload == self._ping_payload:
+            self.round_trip = self.worker.service.loop.time() - self._ping_sent
+            self._ping_sent = 0.0
+
+    def on_close(self, code: int, reason: str) -> None:
+        """Answer with the same code (RFC 6455 section 5.5.1), tell the application, end."""
+        self._write(self._core.close(code))
+        self.exchange.peer_closed(code, reason)
+        if self._stream is not None:
+            self._stream.end()
+
+    # -- private -------------------------------------------------------------
+
+    def _write(self, data: bytes) -> None:
+        if data and self._stream is not None:
+            self._stream.write(data)
+
+    def _resume(self) -> None:
+        if self._stream is not None and not (self._app_paused or self._peer_paused):
+            self._stream.resume_reading()
+
+    def _finish(self, code: int, reason: str) -> None:
+        """Close from our side, and tell the application at once."""
+        self.close(code, reason)
+        self.exchange.peer_closed(code, reason)
+
+    def _fail(self, code: int, reason: str) -> None:
+        """The peer broke the rules: say why and end, without waiting for its close."""
+        self._finish(code, reason)
+        if self._stream is not None:
+            self._stream.end()
+
+
+class WebSocketConnection(Connection):
+    """A TCP connection that a socket has taken over."""
+
+    def __init__(self, before: Connection, session: WebSocketSession) -> None:
+        super().__init__(before.worker)
+        self.transport = before.transport
+        self.scheme, self.client, self.server = before.scheme, before.client, before.server
+        self.trusted, self.congested = before.trusted, before.congested
+        self.session: WebSocketSession | None = session
+        self._reading_paused = False
+        self.worker.connections.add(self)
+        self.worker.clock.watched.add(self)
+        self.watch()
+
+    # -- called by the transport ---------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the session."""
+        if self.closing or self.session is None:
+            self.discard(data)
+        else:
+            self.session.receive(data)
+
+    def eof_received(self) -> bool:
+        """A socket cannot be half closed (RFC 6455 section 7.1.1)."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the session."""
+        session, self.session = self.session, None
+        super().connection_lost(exc)
+        if session is not None:
+            session.lost()
+
+    def resume_writing(self) -> None:
+        """The peer caught up."""
+        super().resume_writing()
+        if self.session is not None:
+            self.session.may_write()
+
+    # -- Stream ----------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+        self.transport.write(data)
+
+    def pause_reading(self) -> None:
+        """Leave what the peer sends in the network."""
+        if not self._reading_paused and not self.transport.is_closing():
+            self._reading_paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        if self._reading_paused and not self.transport.is_closing():
+            self._reading_paused = False
+            self.transport.resume_reading()
+
+    def end(self) -> None:
+        """Close when the peer has had time to read our close frame."""
+        self.leave_gently()
+
+    # -- deadlines and shutdown ------------------------------------------------
+
+    def watch(self) -> None:
+        """Tick about once a second."""
+        if self.closing:
+            self.wait_at_most(self.worker.timeouts.linger, Connection._cut)
+        else:
+            self.wait_at_most(0, WebSocketConnection._tick)
+
+    def _tick(self, now: float) -> None:
+        if self.session is not None:
+            self.session.on_tick(now)
+        if not self.closing:
+            self.watch()
+
+    def drain(self) -> None:
+        """Give the application a moment to say good-bye, then close with 1012."""
+        session = self.session
+        if session is None or self.closing:
+            return
+        notice = self.worker.websocket.drain_notice
+        delay = notice if session.drain(notice) else self.worker.next_drain_slot()
+        self.worker.service.loop.call_later(delay, session.go_away)

@@ -1,0 +1,66 @@
+"""The opening handshake (RFC 6455 section 4, RFC 8441 section 5)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from dataclasses import dataclass
+
+from ...errors import BadRequest
+from ...http import Head
+
+__all__ = ["Handshake", "accept_key", "read_handshake", "wants_websocket"]
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+@dataclass(slots=True)
+class Handshake:
+    """What the client asks for.  ``key`` is empty over HTTP/2 and HTTP/3, which need none."""
+
+    key: bytes
+    subprotocols: list[str]
+    extensions: bytes
+
+
+def wants_websocket(head: Head) -> bool:
+    """Say whether an HTTP/1.1 request asks for a WebSocket; other upgrades may be ignored."""
+    items = [item.strip() for item in head.upgrade.split(b",")]
+    return head.method == "GET" and b"websocket" in items and head.body_length == 0
+
+
+def read_handshake(head: Head) -> Handshake:
+    """Read the handshake in a request that asks for a WebSocket.
+
+    Raises ``BadRequest``: 426 for another version than 13, 400 for a key that
+    is missing, repeated or not 16 bytes.
+    """
+    versions = _values(head, b"sec-websocket-version")
+    if versions != [b"13"]:
+        raise BadRequest("only version 13 of WebSocket is spoken here", 426)
+    keys = _values(head, b"sec-websocket-key")
+    if len(keys) != 1 or not _is_key(keys[0]):
+        raise BadRequest("Sec-WebSocket-Key is not 16 bytes in base64")
+    protocols = b",".join(_values(head, b"sec-websocket-protocol")).decode("latin-1")
+    return Handshake(
+        key=keys[0],
+        subprotocols=[item.strip() for item in protocols.split(",") if item.strip()],
+        extensions=b",".join(_values(head, b"sec-websocket-extensions")),
+    )
+
+
+def accept_key(key: bytes) -> bytes:
+    """Return Sec-WebSocket-Accept for a Sec-WebSocket-Key (RFC 6455 section 4.2.2)."""
+    return base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
+
+
+def _is_key(key: bytes) -> bool:
+    try:
+        return len(base64.b64decode(key, validate=True)) == 16
+    except binascii.Error:
+        return False
+
+
+def _values(head: Head, wanted: bytes) -> list[bytes]:
+    return [value for name, value in head.headers if name == wanted]
