@@ -30,17 +30,18 @@ def wants_websocket(head: Head) -> bool:
     return head.method == "GET" and b"websocket" in items and head.body_length == 0
 
 
-def read_handshake(head: Head) -> Handshake:
+def read_handshake(head: Head, keyed: bool = True) -> Handshake:
     """Read the handshake in a request that asks for a WebSocket.
 
-    Raises ``BadRequest``: 426 for another version than 13, 400 for a key that
+    ``keyed`` is False for an extended CONNECT of HTTP/2 or HTTP/3, which has
+    neither key nor accept (RFC 8441 section 5, RFC 9220 section 3).  Raises ``BadRequest``: 426 for another version than 13, 400 for a key that
     is missing, repeated or not 16 bytes.
     """
     versions = _values(head, b"sec-websocket-version")
     if versions != [b"13"]:
         raise BadRequest("only version 13 of WebSocket is spoken here", 426)
-    keys = _values(head, b"sec-websocket-key")
-    if len(keys) != 1 or not _is_key(keys[0]):
+    keys = _values(head, b"sec-websocket-key") if keyed else [b""]
+    if keyed and (len(keys) != 1 or not _is_key(keys[0])):
         raise BadRequest("Sec-WebSocket-Key is not 16 bytes in base64")
     protocols = b",".join(_values(head, b"sec-websocket-protocol")).decode("latin-1")
     return Handshake(
