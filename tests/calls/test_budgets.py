@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
 import tidegate
 from tidegate.asgi import Receive, Scope, Send
-from tidegate.testing.peer import Peer
+from tidegate.testing.peer import Peer, turns
 from tidegate.testing.transport import FakeTransport
 
 PACKAGE = str(Path(tidegate.__file__).parent)
@@ -36,14 +35,19 @@ class Calls:
             self.names.append(frame.f_code.co_qualname)
 
 
-@contextmanager
-def counted(calls: Calls) -> Iterator[None]:
-    previous = sys.getprofile()
-    sys.setprofile(calls.profile)
-    try:
-        yield
-    finally:
-        sys.setprofile(previous)
+async def receive(peer: Peer, data: bytes, calls: Calls) -> None:
+    """Let bytes arrive as an event loop does it: outside of any task."""
+
+    def arrive() -> None:
+        previous = sys.getprofile()
+        sys.setprofile(calls.profile)
+        try:
+            peer.connection.data_received(data)
+        finally:
+            sys.setprofile(previous)
+
+    asyncio.get_running_loop().call_soon(arrive)
+    await turns()
 
 
 class Probe(FakeTransport):
@@ -71,10 +75,9 @@ async def test_a_plain_get_reaches_the_application_in_six_calls() -> None:
 
     peer = Peer(application)
     await peer.get()  # what is seen for the first time costs more
-    with counted(calls):
-        for _ in range(2):
-            calls.restart()
-            peer.connection.data_received(GET)
+    for _ in range(2):
+        calls.restart()
+        await receive(peer, GET, calls)
     assert len(reached) == 3
     for names in reached[1:]:
         assert names[0] == "Http1Connection.data_received"
@@ -94,8 +97,7 @@ async def test_a_response_reaches_the_transport_in_five_calls() -> None:
     peer = Peer(application, transport=transport)
     await peer.get()
     transport.before_write.clear()
-    with counted(calls):
-        peer.connection.data_received(GET)
+    await receive(peer, GET, calls)
     (names,) = transport.before_write
     assert names[0] == "HttpExchange.send"
     assert len(names[1:]) <= TO_THE_TRANSPORT, names
@@ -115,8 +117,7 @@ async def test_every_piece_of_a_stream_reaches_the_transport_in_five_calls() -> 
 
     transport = Probe(calls)
     peer = Peer(application, transport=transport)
-    with counted(calls):
-        peer.connection.data_received(GET)
+    await receive(peer, GET, calls)
     assert len(transport.before_write) == pieces + 1
     for names in transport.before_write:
         assert names[0] == "HttpExchange.send"
@@ -133,8 +134,7 @@ async def test_a_post_with_its_body_in_the_same_read_is_one_call_of_on_request()
         await send({"type": "http.response.body", "body": b"hello"})
 
     peer = Peer(application)
-    with counted(calls):
-        peer.connection.data_received(POST)
+    await receive(peer, POST, calls)
     assert bodies == [{"type": "http.request", "body": b"hello", "more_body": False}]
     names = [name for name in calls.names if name.startswith("Http1Connection.on_")]
     assert names == ["Http1Connection.on_request"]
@@ -157,6 +157,14 @@ async def test_a_request_that_never_waits_takes_no_turn_of_the_loop() -> None:
         await send({"type": "http.response.body", "body": message["body"]})
 
     peer = Peer(application)
-    peer.connection.data_received(POST)
+    at_once = []
+
+    def arrive() -> None:
+        peer.connection.data_received(POST)
+        at_once.append(peer.transport.output)
+
+    asyncio.get_running_loop().call_soon(arrive)
+    await turns()
+    assert at_once == [peer.transport.output]
     assert peer.response().body == b"hello"
     assert peer.service.running == set()

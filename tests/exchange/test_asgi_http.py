@@ -225,7 +225,7 @@ async def test_47_content_in_pieces_ends_with_the_connection_in_http_1_0():
     await peer.send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
     assert peer.response().header("connection") == "close"
     assert peer.transport.output.endswith(b"\r\n\r\nabcde")
-    assert peer.transport.closed
+    assert peer.transport.eof_written
 
 
 LENGTH_3 = (b"content-length", b"3")

@@ -91,7 +91,7 @@ async def test_the_application_may_ask_to_close(value, closes):
     peer = Peer(sends(start(200, (b"connection", value)), body()))
     response = await peer.get()
     assert (response.header("connection") == "close") is closes
-    assert peer.transport.closed is closes
+    assert peer.transport.eof_written is closes
 
 
 async def test_a_lifespan_that_never_started_may_be_abandoned_and_shut_down():

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable
 
 from tidegate.asgi import Application, Message, Receive, Scope, Send
+from tidegate.testing.peer import Peer
 
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 
@@ -19,6 +20,11 @@ def post(length: int, content: bytes = b"", headers: str = "", target: str = "/"
 def chunked_post(content: bytes = b"") -> bytes:
     """Return the head of a chunked POST and the beginning of its body as it is on the wire."""
     return b"POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n" + content
+
+
+def is_left(peer: Peer) -> bool:
+    """Say whether the server has said its last word on the connection."""
+    return peer.transport.closed or peer.transport.eof_written
 
 
 async def respond(

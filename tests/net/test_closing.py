@@ -13,7 +13,7 @@ from tidegate.net.connection import Connection
 from tidegate.testing.peer import Peer, turns
 from tidegate.testing.transport import FakeTransport
 
-from .applications import GET, Held, Listening, begin, chunked_post, hello, post, respond
+from .applications import GET, Held, Listening, begin, chunked_post, hello, is_left, post, respond
 
 
 def get(version: str = "1.1", headers: str = "") -> str:
@@ -214,6 +214,14 @@ async def test_refusing_a_client_whose_transport_closes_already_closes() -> None
     assert not peer.transport.eof_written
 
 
+async def test_a_client_that_reads_the_last_answer_and_closes_is_closed() -> None:
+    peer = Peer(hello)
+    await peer.get(headers="Connection: close\r\n")
+    await peer.half_close()
+    assert peer.transport.closed
+    assert not peer.transport.aborted
+
+
 # HTTP/1.0 and Connection.
 
 
@@ -221,7 +229,7 @@ async def test_a_client_of_http_1_0_gets_one_answer() -> None:
     peer = Peer(hello)
     await peer.send(get("1.0"))
     assert peer.response().header("connection") == "close"
-    assert peer.transport.closed
+    assert is_left(peer)
 
 
 async def test_a_client_of_http_1_0_may_ask_to_be_kept() -> None:
@@ -242,14 +250,14 @@ async def test_content_of_unknown_length_ends_with_the_connection_in_http_1_0() 
     assert peer.response().header("transfer-encoding") is None
     assert peer.response().header("connection") == "close"
     assert peer.response().body == b"begun"
-    assert peer.transport.closed
+    assert is_left(peer)
 
 
 async def test_a_client_that_asks_to_close_is_closed() -> None:
     peer = Peer(hello)
     response = await peer.get(headers="Connection: close\r\n")
     assert response.header("connection") == "close"
-    assert peer.transport.closed
+    assert is_left(peer)
 
 
 async def test_an_application_that_asks_to_close_is_heard() -> None:
@@ -259,7 +267,7 @@ async def test_an_application_that_asks_to_close_is_heard() -> None:
     peer = Peer(closing)
     response = await peer.get()
     assert [value for name, value in response.headers if name == "connection"] == ["close"]
-    assert peer.transport.closed
+    assert is_left(peer)
 
 
 # Draining, before the server stops.
@@ -290,7 +298,7 @@ async def test_draining_waits_for_the_response_in_progress_and_announces_the_end
     await turns()
     assert peer.response().body == b"/"
     assert peer.response().header("connection") == "close"
-    assert peer.transport.closed
+    assert is_left(peer)
 
 
 async def test_draining_lets_a_response_that_has_begun_end() -> None:
@@ -302,7 +310,7 @@ async def test_draining_lets_a_response_that_has_begun_end() -> None:
     await application.send(b"more")
     await application.send(b"")
     assert peer.response().body == b"begunmore"
-    assert peer.transport.closed
+    assert is_left(peer)
 
 
 async def test_draining_does_not_begin_what_was_sent_ahead() -> None:
@@ -314,7 +322,7 @@ async def test_draining_does_not_begin_what_was_sent_ahead() -> None:
     await turns()
     assert application.paths == ["/"]
     assert peer.transport.output.count(b"HTTP/1.1") == 1
-    assert peer.transport.closed or peer.transport.eof_written
+    assert is_left(peer)
 
 
 async def test_draining_leaves_a_connection_alone_that_is_being_left() -> None:

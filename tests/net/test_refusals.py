@@ -91,6 +91,28 @@ async def test_connect_is_for_proxies() -> None:
     assert peer.response().header("connection") == "close"
 
 
+async def test_a_question_about_the_server_itself_is_answered_without_the_application() -> None:
+    application = Held()
+    peer = Peer(application)
+    for _ in range(2):
+        response = await peer.get("*", method="OPTIONS")
+        assert response.status == 204
+        assert "GET" in (response.header("allow") or "")
+    assert application.paths == []
+    await peer.wait(4)
+    assert not peer.transport.closed
+    await peer.wait(1)
+    assert peer.transport.closed
+
+
+@pytest.mark.parametrize("content", [b"", b"hello"])
+async def test_a_question_about_the_server_itself_has_no_content(content: bytes) -> None:
+    peer = Peer(hello)
+    await peer.send(post(5, content, target="*").replace(b"POST", b"OPTIONS"))
+    assert peer.response().status == 400
+    assert peer.transport.eof_written
+
+
 async def test_the_absolute_form_of_a_target_replaces_host() -> None:
     scopes = []
 

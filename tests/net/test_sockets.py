@@ -76,7 +76,7 @@ def test_an_ipv6_address_is_written_in_brackets() -> None:
 def test_a_port_in_use_is_refused_by_name() -> None:
     with sockets.tcp("127.0.0.1", 0, BACKLOG) as first:
         port = first.getsockname()[1]
-        with pytest.raises(ConfigError, match=f"127.0.0.1:{port}: another program listens there"):
+        with pytest.raises(ConfigError, match=f"127.0.0.1:{port}: the address is already in use"):
             sockets.tcp("127.0.0.1", port, BACKLOG)
 
 

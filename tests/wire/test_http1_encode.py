@@ -105,3 +105,17 @@ def test_a_chunk_is_its_size_and_its_data() -> None:
     assert chunk(b"x") == b"1\r\nx\r\n"
     assert chunk(b"x" * 26) == b"1a\r\n" + b"x" * 26 + b"\r\n"
     assert LAST_CHUNK == b"0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        field(b"transfer-encoding", b"chunked"),
+        field(b"content-length", b"5"),
+        field(b"connection", b"close"),
+    ],
+    ids=repr,
+)
+def test_an_interim_response_frames_nothing(given: Field) -> None:
+    # RFC 9112 section 6.1 and RFC 9110 section 8.6.
+    assert informational(103, [given]) == b"HTTP/1.1 103 Early Hints\r\n\r\n"

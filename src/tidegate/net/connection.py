@@ -41,6 +41,7 @@ class Connection(asyncio.Protocol):
         self.server: Address | None = None
         self.trusted = False
         self.congested = False
+        self.peer_ended = False  # the peer has closed its sending half
         self.closing = False  # we have decided to close; nothing new begins
         # None between requests.
         self.exchange: HttpExchange | WebSocketExchange | None = None
@@ -148,7 +149,7 @@ class Connection(asyncio.Protocol):
         overtakes our answer (RFC 9112 section 9.6).
         """
         self.closing = True
-        if self.transport.is_closing() or not self.transport.can_write_eof():
+        if self.peer_ended or self.transport.is_closing() or not self.transport.can_write_eof():
             self.leave()
             return
         self.transport.write_eof()

@@ -27,7 +27,9 @@ _MAX_PIPELINED = 64 * 1024
 _MAX_UNWANTED = 64 * 1024
 
 _PLAIN_TEXT = field(b"content-type", b"text/plain; charset=utf-8")
-_SWITCHING = (field(b"upgrade", b"websocket"), field(b"connection", b"upgrade"))
+_SWITCHING = (field(b"upgrade", b"websocket"),)
+
+_ALLOW = field(b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 
 # What a refusal must say besides its status (RFC 9110, RFC 6455 section 4.4).
 _EXPLANATIONS = {
@@ -68,6 +70,7 @@ class Http1Connection(Connection):
 
     def eof_received(self) -> bool:
         """The client sends no more.  Return True to keep the sending half open."""
+        self.peer_ended = True
         if self.closing:
             return False
         try:
@@ -95,8 +98,9 @@ class Http1Connection(Connection):
         limit = service.policy.limit_concurrency
         if limit is not None and len(service.running) >= limit:
             raise BadRequest("more requests at once than --limit-concurrency allows", 503)
-        if head.method == "CONNECT":
-            raise BadRequest("CONNECT is for proxies", 501)
+        if not head.path or head.path == b"*":
+            self._answer_as_server(head)
+            return
         self._began = True
         self._head_started = False
         self.deadline = NEVER
@@ -212,6 +216,17 @@ class Http1Connection(Connection):
 
     # -- private -------------------------------------------------------------
 
+    def _answer_as_server(self, head: Head) -> None:
+        """Answer what is not about a resource: CONNECT and ``OPTIONS *``."""
+        if head.method == "CONNECT":
+            raise BadRequest("CONNECT is for proxies", 501)
+        # RFC 9110 section 9.3.7: a kind of ping; it must not have content to wait for.
+        self._began = True
+        self._head_started = False
+        if head.body_length:
+            raise BadRequest("OPTIONS * has no content")
+        self.respond(204, [_ALLOW], 0, NO_BODY, b"", True)
+
     def _open_socket(self, head: Head) -> None:
         """Start an exchange for a request that asks for a WebSocket."""
         handshake = read_handshake(head)
@@ -302,7 +317,8 @@ class Http1Connection(Connection):
             self.deadline = self.worker.clock.now + self._keep_alive
             self._on_deadline = Connection.leave
         else:
-            self.leave()
+            # Not leave(): the client may have sent more already.
+            self.leave_gently()
 
     def _next(self) -> None:
         """Let the core go on to what it has buffered."""

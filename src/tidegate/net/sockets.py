@@ -92,7 +92,7 @@ def _answers(path: str) -> bool:
 
 def _why(error: OSError, place: str) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"cannot listen on {place}: another program listens there"
+        return f"cannot listen on {place}: the address is already in use"
     if error.errno == errno.EADDRNOTAVAIL:
         return f"cannot listen on {place}: this machine does not have that address"
     if error.errno == errno.EACCES:

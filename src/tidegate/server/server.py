@@ -7,6 +7,7 @@ accepted and shuts down after the last one is gone, always.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import os
 import random
@@ -18,7 +19,7 @@ from contextlib import suppress
 from .._pure import speed
 from .._version import __version__
 from ..asgi import Application
-from ..errors import TidegateError
+from ..errors import ConfigError, TidegateError
 from ..exchange.access import AccessLog
 from ..exchange.lifespan import Lifespan, LifespanFailed
 from ..exchange.service import Service
@@ -38,6 +39,9 @@ logger = logging.getLogger("tidegate.error")
 
 EXIT_STARTUP_FAILED = 3
 
+_PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
+_IMPORTLIB = os.path.dirname(importlib.__file__) + os.sep
+
 # When the graceful time is over, applications hear that their client has left
 # and have this long to end by themselves, then this long after a cancellation.
 _TOLD_SECONDS = 1.0
@@ -51,6 +55,29 @@ def listen(config: Config) -> list[socket.socket]:
     if config.fd is not None:
         return [sockets.inherited(config.fd, config.backlog)]
     return [sockets.tcp(config.host, config.port, config.backlog)]
+
+
+def _load(config: Config) -> Application:
+    """Import the application; what fails inside it is logged without our own frames."""
+    try:
+        return load(
+            config.app,
+            factory=config.factory,
+            interface=config.interface,
+            app_dir=config.app_dir,
+        )
+    except ConfigError:
+        raise
+    except Exception as error:
+        frames = error.__traceback__
+        while frames is not None and _is_ours(frames.tb_frame.f_code.co_filename):
+            frames = frames.tb_next
+        logger.error("%r cannot be loaded", config.app, exc_info=error.with_traceback(frames))
+        raise StartupFailed(f"{config.app!r} cannot be loaded: {error!r}") from error
+
+
+def _is_ours(filename: str) -> bool:
+    return filename.startswith((_PACKAGE, _IMPORTLIB, "<frozen importlib"))
 
 
 class StartupFailed(TidegateError):
@@ -95,12 +122,7 @@ class Server:
         """
         configure(self.config)
         config = self.config
-        application = load(
-            config.app,
-            factory=config.factory,
-            interface=config.interface,
-            app_dir=config.app_dir,
-        )
+        application = _load(config)
         # Before the lifespan: a taken port must not cost a start of the application.
         self._announces = listeners is None
         own = listen(config) if listeners is None else list(listeners)
@@ -208,16 +230,14 @@ class Server:
             connection.drain()
         seconds = self.config.timeout_graceful_shutdown
         if worker.service.running:
-            count = len(worker.service.running)
-            logger.info("Waiting up to %g s for %d requests to end", seconds, count)
+            logger.info("Waiting up to %g s for %s to end", seconds, _in_progress(worker))
         try:
             async with asyncio.timeout(seconds):
                 if await stop.unless(2, self._idle(worker)):
                     return
-            logger.warning("Asked again: cancelling %d requests", len(worker.service.running))
+            logger.warning("Asked again: cancelling %s", _in_progress(worker))
         except TimeoutError:
-            count = len(worker.service.running)
-            logger.warning("%d requests did not end within %g s; cancelling", count, seconds)
+            logger.warning("After %g s: cancelling %s", seconds, _in_progress(worker))
         await self._cancel(worker, stop)
 
     async def _idle(self, worker: Worker) -> None:
@@ -238,8 +258,7 @@ class Server:
             if exchange.task is not None:
                 exchange.task.cancel("the server is shutting down")
         if not await self._idle_within(_CANCEL_SECONDS, worker, stop):
-            count = len(worker.service.running)
-            logger.error("%d requests ignore their cancellation; leaving them", count)
+            logger.error("Leaving %s, deaf to the cancellation", _in_progress(worker))
 
     async def _idle_within(self, seconds: float, worker: Worker, stop: Stop) -> bool:
         """Say whether everything ends within ``seconds``, or until we are asked again."""
@@ -255,6 +274,11 @@ class Server:
             logger.warning("Asked again: not waiting for the lifespan shutdown")
             lifespan.abandon()
         logger.info("Stopped")
+
+
+def _in_progress(worker: Worker) -> str:
+    count = len(worker.service.running)
+    return "1 request" if count == 1 else f"{count} requests"
 
 
 def announce(listeners: Sequence[socket.socket]) -> None:

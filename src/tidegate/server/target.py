@@ -93,6 +93,7 @@ def _no_attribute(found: object, seen: str, attribute: str) -> str:
     public = [name for name in dir(found) if not name.startswith("_")]
     near = get_close_matches(attribute, public, n=1)
     callables = [name for name in public if _looks_like_application(getattr(found, name, None))]
+    callables.sort(key=lambda name: name not in ("app", "application", "asgi"))
     hint = ""
     if near:
         hint = f"; did you mean {near[0]!r}?"
@@ -102,7 +103,10 @@ def _no_attribute(found: object, seen: str, attribute: str) -> str:
 
 
 def _looks_like_application(value: object) -> bool:
-    return callable(value) and not inspect.isclass(value) and not inspect.ismodule(value)
+    if inspect.isfunction(value):
+        return bool(_parameters(value))
+    kind = type(value).__module__
+    return callable(value) and not inspect.isclass(value) and kind not in ("builtins", "typing")
 
 
 def _parameters(called: object) -> list[inspect.Parameter] | None:

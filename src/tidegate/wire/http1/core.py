@@ -33,7 +33,7 @@ class Http1Core:
     """
 
     __slots__ = (
-        *("_body", "_buffer", "_chunked", "_limits", "_scanner", "_sink", "_state"),
+        *("_body", "_buffer", "_chunked", "_eof", "_limits", "_scanner", "_sink", "_state"),
         *("_skipped_empty_line", "head", "keep_alive"),
     )
 
@@ -45,6 +45,7 @@ class Http1Core:
         self._scanner: HeadScanner | None = None  # None unless a head came in pieces
         self._skipped_empty_line = False
         self._body: LengthBody | ChunkedBody | None = None  # None unless in _BODY
+        self._eof = False  # the peer sends no more
         self._chunked = False  # how the current response is framed
         # Of the current request; None before the first.
         self.head: Head | None = None
@@ -90,23 +91,26 @@ class Http1Core:
                     return
             self._buffer += data
             self._advance()
-        elif self._state == _BODY:
-            self._on_content(data)
+        elif self._body is not None:
+            self._after_content(self._body, self._body.feed(data))
         elif self._state == _WAITING:
             self._buffer += data
 
     def receive_eof(self) -> None:
         """Take note that the peer will send no more.
 
-        Raises ``BadRequest`` when that cuts a request short.
+        Raises ``BadRequest`` when that cuts a request short; one that waits for
+        its turn is judged when it has come.
         """
         state = self._state
+        self._eof = True
         if state == _WAITING:
             return
-        self._state = _CLOSED
+        cut_short = bool(self._buffer)
+        self.close()
         if state == _BODY:
             raise BadRequest("the connection ended inside the content of a request")
-        if state == _HEAD and self._buffer:
+        if state == _HEAD and cut_short:
             raise BadRequest("the connection ended inside the head of a request")
 
     def finish(self) -> bool:
@@ -137,10 +141,13 @@ class Http1Core:
             self._state = _HEAD
             self._skipped_empty_line = False
             self._advance()
+            if self._eof and self._state in (_HEAD, _BODY):
+                self.receive_eof()
 
     def close(self) -> None:
         """Ignore whatever still arrives."""
         self._state = _CLOSED
+        self._body = None
         self._buffer.clear()
 
     def hand_over(self) -> bytes:
@@ -155,6 +162,7 @@ class Http1Core:
         if not self._skipped_empty_line and buffer[:2] == b"\r\n":
             # RFC 9112 section 2.2: old clients send one after a body.
             self._skipped_empty_line = True
+            self._scanner = None
             del buffer[:2]
         if self._scanner is None:
             self._scanner = HeadScanner(self._limits)
@@ -166,15 +174,24 @@ class Http1Core:
             self.close()
             raise
         if end >= 0:
-            data = bytes(buffer)
-            buffer.clear()
+            block = bytes(buffer[:end])
+            del buffer[: end + 4]
             try:
-                head = parse_head(data[:end], self._limits)
+                head = parse_head(block, self._limits)
             except BadRequest:
                 self.close()
                 raise
             self._scanner = None
-            self._on_head(head, data[end + 4 :])
+            self._on_head(head, self._take(head.body_length))
+
+    def _take(self, length: int) -> bytes:
+        """Take from the buffer what may be content of this length, and nothing else.
+
+        Copying all that is buffered for every request in it would be quadratic.
+        """
+        data = bytes(self._buffer if length == CHUNKED else self._buffer[:length])
+        del self._buffer[: len(data)]
+        return data
 
     def _on_bad_head(self, data: bytes, end: int) -> None:
         """A head that came in one piece is broken: say what a scan says, if it objects."""
@@ -206,12 +223,8 @@ class Http1Core:
             self._sink.on_request(head, content, True)
             return
         self._sink.on_request(head, content, False)
-        self._after_content(body, b"")
-
-    def _on_content(self, data: bytes) -> None:
-        body = self._body
-        if body is not None:
-            self._after_content(body, body.feed(data))
+        if self._body is not None:
+            self._after_content(body, b"")
 
     def _after_content(self, body: LengthBody | ChunkedBody, content: bytes) -> None:
         if body.error is not None:
@@ -222,8 +235,10 @@ class Http1Core:
         if body.ended:
             if body.trailers:
                 self._sink.on_trailers(body.trailers)
-            self._end_body(body)
-            self._sink.on_body(content, True)
+            if self._body is not None:
+                # Each call of the sink may have closed us.
+                self._end_body(body)
+                self._sink.on_body(content, True)
         elif content:
             self._sink.on_body(content, False)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...http import CODING, CONNECTION, DATE, SERVER, Defaults, Field, phrase
+from ...http import CODING, CONNECTION, DATE, LENGTH, SERVER, Defaults, Field, phrase
 
 __all__ = ["LAST_CHUNK", "chunk", "encode_head", "informational"]
 
@@ -53,8 +53,14 @@ def encode_head(
 
 
 def informational(status: int, fields: Sequence[Field]) -> bytes:
-    """Return an interim response (1xx); the final one is still to come."""
-    return encode_head(status, fields, 0, _NO_DEFAULTS, b"")
+    """Return an interim response (1xx); the final one is still to come.
+
+    It has no content, so nothing in it may say how long that is; and only 101
+    is about the connection (RFC 9110 section 7.8).
+    """
+    kept = [field for field in fields if not field.role & (CODING | LENGTH | CONNECTION)]
+    framing = b"connection: upgrade\r\n" if status == 101 else b""
+    return encode_head(status, kept, 0, _NO_DEFAULTS, framing)
 
 
 def chunk(data: bytes) -> bytes:

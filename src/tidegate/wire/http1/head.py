@@ -7,6 +7,7 @@ the colon, lower-case methods, fragments) is refused.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import TypeAlias
 
@@ -53,7 +54,7 @@ _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Z]+")
 _VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]")
 _HOST_VALUE = re.compile(
-    rb"(?:\[[0-9A-Fa-f:.]+\]|\[v[0-9A-Fa-f]+\.[\w.~!$&'()*+,;=:\-]+\]"
+    rb"(?:\[[0-9A-Fa-f:.]+\]|\[[vV][0-9A-Fa-f]+\.[\w.~!$&'()*+,;=:\-]+\]"
     rb"|(?:[\w.~!$&'()*+,;=\-]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?"
 )
 _ABSOLUTE = re.compile(rb"(https?)://([^/?]*)(/[^?]*)?(\?.*)?", re.IGNORECASE)
@@ -95,7 +96,6 @@ def parse_head(block: bytes, limits: Http1Limits) -> Head:
 
     headers = []
     seen = 0
-    host = b""
     del lines[0]
     for line in lines:
         name, colon, value = line.partition(b":")
@@ -108,7 +108,6 @@ def parse_head(block: bytes, limits: Http1Limits) -> Head:
             if role == _HOST:
                 if seen & _HOST:
                     raise BadRequest("more than one Host")
-                host = value
                 if value not in _known_hosts:
                     _check_host(value)
             seen |= role
@@ -118,7 +117,7 @@ def parse_head(block: bytes, limits: Http1Limits) -> Head:
     if not seen & _HOST and version == "1.1":
         raise BadRequest("no Host in an HTTP/1.1 request")
     if path[:1] != b"/" or method == "CONNECT":
-        _other_target_form(head, host)
+        _other_target_form(head)
     if seen & ~_HOST or version == "1.0":
         _consequences(head, seen, limits)
     return head
@@ -168,12 +167,12 @@ def _tokens(headers: list[tuple[bytes, bytes]], wanted: bytes) -> list[bytes]:
     return [item.strip(b" \t") for item in items if item.strip(b" \t")]
 
 
-def _other_target_form(head: Head, host: bytes) -> None:
+def _other_target_form(head: Head) -> None:
     """Handle what is not origin-form (RFC 9112 sections 3.2.2 to 3.2.4)."""
     target = head.target
     if head.method == "CONNECT":
         name, colon, port = target.rpartition(b":")
-        if not (name and colon and port.isdigit()) or not _HOST_VALUE.fullmatch(target):
+        if not (name and colon and port.isdigit()) or not _is_host(target):
             raise BadRequest("the target of CONNECT is not host:port")
         head.path = b""
         return
@@ -183,7 +182,7 @@ def _other_target_form(head: Head, host: bytes) -> None:
     if parts is None:
         raise BadRequest("the request target is neither a path nor an http URL")
     scheme, authority, path, query = parts.groups()
-    if not authority or _HOST_VALUE.fullmatch(authority) is None or authority[:1] == b":":
+    if not authority or authority[:1] == b":" or not _is_host(authority):
         raise BadRequest("the request target names no valid host")
     head.scheme = scheme.decode().lower()
     head.path = path or b"/"
@@ -232,10 +231,23 @@ def _name(name: bytes) -> tuple[bytes, int]:
 
 
 def _check_host(value: bytes) -> None:
-    if _HOST_VALUE.fullmatch(value) is None:
+    if not _is_host(value):
         raise BadRequest("Host is not a valid host name and port")
     if len(_known_hosts) < _MAX_KNOWN_HOSTS and len(value) <= _MAX_KNOWN_NAME_SIZE:
         _known_hosts.add(value)
+
+
+def _is_host(value: bytes) -> bool:
+    """Say whether this is uri-host [":" port] (RFC 3986 section 3.2.2)."""
+    if _HOST_VALUE.fullmatch(value) is None:
+        return False
+    if value[:1] != b"[" or value[1:2] in (b"v", b"V"):
+        return True
+    try:
+        ipaddress.IPv6Address(value[1 : value.index(b"]")].decode("ascii"))
+    except ValueError:
+        return False
+    return True
 
 
 for _common in _COMMON_NAMES:

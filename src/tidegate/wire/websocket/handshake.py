@@ -34,8 +34,9 @@ def read_handshake(head: Head, keyed: bool = True) -> Handshake:
     """Read the handshake in a request that asks for a WebSocket.
 
     ``keyed`` is False for an extended CONNECT of HTTP/2 or HTTP/3, which has
-    neither key nor accept (RFC 8441 section 5, RFC 9220 section 3).  Raises ``BadRequest``: 426 for another version than 13, 400 for a key that
-    is missing, repeated or not 16 bytes.
+    neither key nor accept (RFC 8441 section 5, RFC 9220 section 3).  Raises
+    ``BadRequest``: 426 for another version than 13, 400 for a key that is
+    missing, repeated or not 16 bytes.
     """
     versions = _values(head, b"sec-websocket-version")
     if versions != [b"13"]:
