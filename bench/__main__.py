@@ -88,8 +88,8 @@ def compare(options: argparse.Namespace) -> int:
     if raise_file_limit(widest + 200) < widest + 50:
         raise BenchError(f"{widest} connections need more open files; raise `ulimit -n`")
     homes, missing = find_homes(servers, options.peers_python)
-    speed = tidegate_speed() if any(SERVERS[name].ours for name in homes) else ""
-    if options.servers is None and speed == "pure":
+    speeds = {name: speed(SERVERS[name], homes[name]) for name in homes if SERVERS[name].ours}
+    if options.servers is None and speeds.get("tidegate") == "pure":
         # Both names would start the same program.
         homes.pop("tidegate-pure", None)
     present = [server for server in servers if server.name in homes]
@@ -102,12 +102,14 @@ def compare(options: argparse.Namespace) -> int:
     facts = Facts(
         date=datetime.date.today().isoformat(),
         python=f"{platform.python_implementation()} {platform.python_version()}",
-        speed=speed,
         machine=f"{cpu_model()}, {kernel()}; {cores.words()}",
         generators=", ".join(generators),
         method=f"Median of {options.rounds} interleaved rounds,"
         f" {options.seconds} s of load each, single worker, access log off",
-        versions={server.name: homes[server.name].versions[server.package] for server in present},
+        versions=[
+            " ".join([one.name, homes[one.name].versions[one.package], speeds.get(one.name, "")])
+            for one in present
+        ],
         missing=missing,
     )
     text = markdown(facts, rows, present, outcome)
@@ -153,20 +155,20 @@ def find_homes(
     return homes, [server.name for server in servers if server.name not in homes]
 
 
-def tidegate_speed() -> str:
+def speed(server: Server, home: Installation) -> str:
     """Return ``"pure"`` or ``"compiled"``, as ``tidegate --version`` says it."""
     done = subprocess.run(
-        [sys.executable, "-m", "tidegate", "--version"],
+        [home.python, "-m", "tidegate", "--version"],
+        # The same in which it is measured, whatever TIDEGATE_PURE is out here.
+        env=home.environment(server),
         capture_output=True,
         text=True,
         timeout=30,
     )
     found = re.search(r"\b(pure|compiled)\b", done.stdout)
     if found is None:
-        complaint = (done.stderr or done.stdout).strip().splitlines()
-        raise BenchError(
-            f"`tidegate --version` does not say which speed it is: {complaint[-1:] or 'no output'}"
-        )
+        lines = (done.stdout + done.stderr).strip().splitlines() or ["no output"]
+        raise BenchError(f"`tidegate --version` names no speed: {lines[-1]}")
     return found[1]
 
 

@@ -21,7 +21,7 @@ __all__ = ["await_answer", "check_answer", "free_port", "idle_connections"]
 
 ANSWER_TIMEOUT = 5.0
 START_TIMEOUT = 30.0
-# How long 2,000 connections may take to open; a fast server needs half a second.
+# How long all idle connections together may take to open; most servers need a second.
 OPEN_TIMEOUT = 60.0
 
 

@@ -64,7 +64,6 @@ class Installation:
             "PATH": os.pathsep.join([self.scripts, os.environ.get("PATH", os.defpath)]),
             "PYTHONPATH": os.pathsep.join(search),
             "LANG": "C.UTF-8",
-            "HOME": os.environ.get("HOME", "/"),
             **server.environment,
         }
 

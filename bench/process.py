@@ -44,13 +44,18 @@ class ServerProcess:
     """
 
     def __init__(self, command: list[str], environment: Mapping[str, str], core: int) -> None:
-        """Start ``command`` on one core; its output goes to a temporary file."""
+        """Start ``command`` on one core, in an empty folder that is also its home.
+
+        Empty, because ``python -m`` looks for modules there before anywhere
+        else; a home, because some servers leave a control socket in theirs.
+        """
+        self._folder = tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True)
         self._log = tempfile.TemporaryFile(prefix="bench-")  # noqa: SIM115
         self.started_at = time.perf_counter()
         self._process = subprocess.Popen(
             command,
-            env=dict(environment),
-            cwd=tempfile.gettempdir(),
+            env={**environment, "HOME": self._folder.name},
+            cwd=self._folder.name,
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
@@ -103,6 +108,7 @@ class ServerProcess:
                 pass
         self._process.wait()
         self._log.close()
+        self._folder.cleanup()
 
 
 def pin(core: int) -> Callable[[], None]:

@@ -7,7 +7,7 @@ its figure, marked, but is never taken for the best peer.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .rows import Figure, Row
@@ -25,12 +25,11 @@ class Facts:
 
     date: str
     python: str
-    speed: str
-    """``"compiled"`` or ``"pure"``; empty if Tidegate did not take part."""
     machine: str
     generators: str
     method: str
-    versions: Mapping[str, str]
+    versions: Sequence[str]
+    """Each server with its version, Tidegate also with its speed."""
     missing: Sequence[str]
 
 
@@ -72,12 +71,10 @@ def markdown(facts: Facts, rows: Sequence[Row], servers: Sequence[Server], outco
 
 
 def introduce(facts: Facts, outcome: Outcome) -> list[str]:
-    versions = ", ".join(f"{name} {version}" for name, version in facts.versions.items())
-    speed = f" (Tidegate: {facts.speed})" if facts.speed else ""
     lines = [
-        f"* {facts.date}, {facts.python}{speed}, {facts.generators}",
+        f"* {facts.date}, {facts.python}, {facts.generators}",
         f"* {facts.machine}",
-        f"* {versions}",
+        f"* {', '.join(map(str.strip, facts.versions))}",
         f"* {facts.method}",
     ]
     foreign = [
@@ -132,7 +129,7 @@ def table(row: Row, servers: Sequence[Server], outcome: Outcome) -> list[str]:
                 heads.append(f"x {title}")
                 columns.append(ratios(found, reference))
     first = ranked[row.figures[0].key]
-    heads.append("spread")
+    heads.append("spread of rounds")
     columns.append({one.server.name: f"{one.spread:.0%}" for one in first if one.rounds > 1})
     order = [one.server.name for one in sorted(first, key=lambda one: one.value)]
     body = [[name, *(column.get(name, "") for column in columns)] for name in order]
@@ -142,7 +139,7 @@ def table(row: Row, servers: Sequence[Server], outcome: Outcome) -> list[str]:
         if one.errors
     ]
     notes += [
-        f"* {server.name}: no figure, it {entry.failure}."
+        f"* {server.name}: no figure: {entry.failure}."
         for server in servers
         if (entry := outcome.get((row.name, server.name), Entry())).failure
     ]

@@ -52,7 +52,8 @@ class Server:
 
 
 TIDEGATE = {
-    "asgi": "{python} -m tidegate run {target} --host 127.0.0.1 --port {port} --no-access-log"
+    "asgi": "{python} -m tidegate run {target} --host 127.0.0.1 --port {port}"
+    " --no-access-log --timeout-keep-alive 120"
 }
 
 SERVERS: dict[str, Server] = {

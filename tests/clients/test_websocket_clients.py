@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -13,8 +14,8 @@ from websocket_peers import PEERS, Closed, Connect, Message, Refused
 
 APPLICATIONS = Path(__file__).parent / "applications"
 SIZE = 16 * 1024 * 1024
-# Hardly compressible, and different everywhere: a piece that is lost or moved is noticed.
-LARGE = b"".join([number.to_bytes(4, "big") for number in range(SIZE // 4)])
+# Different everywhere: a piece that is lost or moved is noticed.
+LARGE = b"".join([b"%15d\n" % number for number in range(SIZE // 16)])
 
 every_client = pytest.mark.parametrize("connect", PEERS.values(), ids=PEERS)
 with_fragments = pytest.mark.parametrize(
@@ -50,7 +51,7 @@ def test_a_message_comes_back(
     server: Server, connect: Connect, compressed: bool, message: Message
 ) -> None:
     with connect(server, "/echo", compressed=compressed) as peer:
-        assert bool(peer.extensions) == compressed
+        assert ("sec-websocket-extensions" in peer.headers) == compressed
         for _ in range(3):  # of which the second and third have something to refer back to
             peer.send(message)
             assert peer.receive() == message
@@ -70,7 +71,8 @@ def test_a_larger_message_closes_the_socket(
     server: Server, connect: Connect, compressed: bool
 ) -> None:
     with connect(server, "/echo", compressed=compressed) as peer:
-        peer.send(LARGE + b"!")
+        with suppress(Closed):  # it may be told while it sends
+            peer.send(LARGE + b"!")
         with pytest.raises(Closed) as closed:
             peer.receive()
         assert (closed.value.code, closed.value.reason) == (1009, "message too big")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol, Self, TypeAlias
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager
+from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
 import aiohttp
 from launcher import Server
@@ -12,10 +13,12 @@ from websockets.asyncio import client as asynchronous
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import CloseCode
 from websockets.sync import client as synchronous
+from websockets.typing import Subprotocol
 
 __all__ = ["PEERS", "Closed", "Connect", "Message", "Peer", "Refused"]
 
 Message: TypeAlias = str | bytes
+Result = TypeVar("Result")
 
 # Above every limit of a server under test: what is too big is for the server to say.
 SIZE = 64 * 1024 * 1024
@@ -45,14 +48,14 @@ class Peer(Protocol):
     """One socket, from its handshake on; a context manager, which closes it with 1000."""
 
     subprotocol: str | None
-    extensions: str
-    headers: Any
+    headers: Any  # of the response; names in any case
 
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *exception: object) -> None: ...
 
-    def send(self, message: Message) -> None: ...
+    def send(self, message: Message) -> None:
+        """Send one message in one frame.  Raises ``Closed``."""
 
     def send_pieces(self, pieces: Sequence[Message]) -> None:
         """Send one message, a frame for each piece."""
@@ -80,29 +83,34 @@ class Synchronous:
         subprotocols: Sequence[str] = (),
         compressed: bool = True,
     ) -> None:
+        self._stack = ExitStack()
         try:
-            self.socket = synchronous.connect(
+            connection = synchronous.connect(
                 address(server, path),
-                subprotocols=list(subprotocols) or None,  # type: ignore[arg-type]
+                subprotocols=[Subprotocol(name) for name in subprotocols] or None,
                 compression="deflate" if compressed else None,
                 max_size=SIZE,
                 open_timeout=TIMEOUT,
                 proxy=None,
             )
+            self.socket = self._stack.enter_context(connection)
         except InvalidStatus as error:
             raise refused(error) from None
         self.subprotocol = self.socket.subprotocol
+        assert self.socket.response is not None
         self.headers = self.socket.response.headers
-        self.extensions = self.headers.get("Sec-WebSocket-Extensions", "")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.socket.close()
+        self._stack.close()
 
     def send(self, message: Message) -> None:
-        self.socket.send(message)
+        try:
+            self.socket.send(message)
+        except ConnectionClosed as error:
+            raise closed(error) from None
 
     def send_pieces(self, pieces: Sequence[Message]) -> None:
         self.socket.send(pieces)
@@ -125,26 +133,28 @@ class Looped:
 
     def __init__(self) -> None:
         self._runner = asyncio.Runner()
-        self._open = True
+        self._stack = AsyncExitStack()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.close(1000, "")
-        self.let_go()
-
-    def close(self, code: int, reason: str) -> None:
-        raise NotImplementedError
-
-    def let_go(self) -> None:
+        self.run(self._stack.aclose())
         self._runner.close()
 
-    def run(self, talk: Awaitable[Any]) -> Any:
-        async def within() -> Any:
+    def run(self, talk: Awaitable[Result]) -> Result:
+        async def within() -> Result:
             return await asyncio.wait_for(talk, TIMEOUT)
 
         return self._runner.run(within())
+
+    def enter(self, context: AbstractAsyncContextManager[Result]) -> Result:
+        """Enter it, and leave it when the socket is closed."""
+        try:
+            return self.run(self._stack.enter_async_context(context))
+        except BaseException:
+            self.__exit__()
+            raise
 
 
 class Asynchronous(Looped):
@@ -158,27 +168,26 @@ class Asynchronous(Looped):
         compressed: bool = True,
     ) -> None:
         super().__init__()
-
-        async def connect() -> asynchronous.ClientConnection:
-            return await asynchronous.connect(
-                address(server, path),
-                subprotocols=list(subprotocols) or None,  # type: ignore[arg-type]
-                compression="deflate" if compressed else None,
-                max_size=SIZE,
-                proxy=None,
-            )
-
+        connection = asynchronous.connect(
+            address(server, path),
+            subprotocols=[Subprotocol(name) for name in subprotocols] or None,
+            compression="deflate" if compressed else None,
+            max_size=SIZE,
+            proxy=None,
+        )
         try:
-            self.socket = self.run(connect())
+            self.socket = self.enter(connection)
         except InvalidStatus as error:
-            self.let_go()
             raise refused(error) from None
         self.subprotocol = self.socket.subprotocol
+        assert self.socket.response is not None
         self.headers = self.socket.response.headers
-        self.extensions = self.headers.get("Sec-WebSocket-Extensions", "")
 
     def send(self, message: Message) -> None:
-        self.run(self.socket.send(message))
+        try:
+            self.run(self.socket.send(message))
+        except ConnectionClosed as error:
+            raise closed(error) from None
 
     def send_pieces(self, pieces: Sequence[Message]) -> None:
         self.run(self.socket.send(pieces))
@@ -210,53 +219,45 @@ class Aiohttp(Looped):
         compressed: bool = True,
     ) -> None:
         super().__init__()
-
-        async def connect() -> aiohttp.ClientWebSocketResponse:
-            self.session = aiohttp.ClientSession()
-            return await self.session.ws_connect(
-                address(server, path),
-                protocols=subprotocols,
-                compress=15 if compressed else 0,
-                max_msg_size=SIZE,
-            )
-
+        session = self.enter(within_a_loop(aiohttp.ClientSession))
+        connection = session.ws_connect(
+            address(server, path),
+            protocols=subprotocols,
+            autoping=False,
+            compress=15 if compressed else 0,
+            max_msg_size=SIZE,
+        )
         try:
-            self.socket = self.run(connect())
+            self.socket = self.enter(connection)
         except aiohttp.WSServerHandshakeError as error:
-            self.let_go()
             raise Refused(error.status, error.headers, None) from None
         self.subprotocol = self.socket.protocol
         self.headers = self.socket._response.headers
-        self.extensions = self.headers.get("Sec-WebSocket-Extensions", "")
-
-    def let_go(self) -> None:
-        self.run(self.session.close())
-        super().let_go()
 
     def send(self, message: Message) -> None:
-        if isinstance(message, str):
-            self.run(self.socket.send_str(message))
-        else:
-            self.run(self.socket.send_bytes(message))
-
-    def receive(self) -> Message:
-        message = self.run(self.socket.receive())
-        if message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED):
-            raise Closed(self.socket.close_code, message.extra or "")
-        assert message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY), message
-        return message.data
+        text = isinstance(message, str)
+        sending = self.socket.send_str(message) if text else self.socket.send_bytes(message)
+        try:
+            self.run(sending)
+        except ConnectionError as error:
+            raise Closed(self.socket.close_code, str(error)) from None
 
     def send_pieces(self, pieces: Sequence[Message]) -> None:
         raise NotImplementedError("aiohttp sends every message in one frame")
 
-    def ping(self) -> None:
-        async def ping() -> None:
-            await self.socket.ping(b"are you there")
-            message = await self.socket.receive()
-            assert (message.type, message.data) == (aiohttp.WSMsgType.PONG, b"are you there")
+    def receive(self) -> Message:
+        message = self.run(self.socket.receive())
+        if message.type is aiohttp.WSMsgType.CLOSE:
+            raise Closed(message.data, message.extra or "")
+        if message.type is aiohttp.WSMsgType.CLOSED:
+            raise Closed(self.socket.close_code, "")
+        assert message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY), message
+        return message.data
 
-        self.socket._autoping = False
-        self.run(ping())
+    def ping(self) -> None:
+        self.run(self.socket.ping(b"are you there"))
+        message = self.run(self.socket.receive())
+        assert (message.type, message.data) == (aiohttp.WSMsgType.PONG, b"are you there")
 
     def close(self, code: int, reason: str) -> None:
         self.run(self.socket.close(code=code, message=reason.encode()))
@@ -267,6 +268,15 @@ PEERS: dict[str, Connect] = {
     "websockets-blocking": Synchronous,
     "aiohttp": Aiohttp,
 }
+
+
+@asynccontextmanager
+async def within_a_loop(
+    make: Callable[[], AbstractAsyncContextManager[Result]],
+) -> AsyncIterator[Result]:
+    """Some context managers need a running loop to be made at all."""
+    async with make() as made:
+        yield made
 
 
 def address(server: Server, path: str) -> str:

@@ -411,9 +411,11 @@ async def test_a_client_that_takes_the_last_response_slowly_gets_all_of_it() -> 
     peer = Peer(large)
     peer.transport.stall()
     await peer.send(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
-    for _ in range(25):
+    for _ in range(21):
         peer.transport.flow(1000)
         await peer.wait(1)
+    await peer.half_close()
+    assert peer.transport.closed
     assert not peer.transport.aborted
     assert peer.response().body == b"x" * 20_000
 

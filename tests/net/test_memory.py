@@ -18,6 +18,7 @@ from tidegate.testing.peer import Peer, turns
 from tidegate.wire.http1.core import Http1Core
 
 from .applications import GET, Held, Listening, begin, chunked_post, flooding, hello, post, reading
+from .listener import serving
 
 KINDS = (Http1Connection, Http1Core, HttpExchange)
 
@@ -149,20 +150,14 @@ async def test_a_cancelled_application_leaves_nothing_behind() -> None:
 
 
 async def test_connections_over_tcp_leave_nothing_behind() -> None:
-    loop = asyncio.get_running_loop()
-    peer = Peer(hello)
-    server = await loop.create_server(lambda: Http1Connection(peer.worker), "127.0.0.1", 0)
-    address = server.sockets[0].getsockname()
-    with nothing_left():
-        for _ in range(3):
-            reader, writer = await asyncio.open_connection(*address)
-            writer.write(GET)
-            await reader.readuntil(b"hello")
-            writer.close()
-            await writer.wait_closed()
-        async with asyncio.timeout(10):
+    async with serving(hello) as (peer, address):
+        with nothing_left():
+            for _ in range(3):
+                reader, writer = await asyncio.open_connection(*address)
+                writer.write(GET)
+                await reader.readuntil(b"hello")
+                writer.close()
+                await writer.wait_closed()
             while len(peer.worker.connections) > 1:
                 await asyncio.sleep(0)
-        await turns()
-    server.close()
-    await server.wait_closed()
+            await turns()

@@ -8,10 +8,10 @@ import contextvars
 import pytest
 
 from tidegate.asgi import Receive, Scope, Send
-from tidegate.net.http1 import Http1Connection
 from tidegate.testing.peer import Peer, turns
 
 from .applications import GET, Held, hello, is_left, post, reading, respond
+from .listener import serving
 
 # What one read of an event loop brings at most.
 READ = 64 * 1024
@@ -227,15 +227,11 @@ async def test_requests_that_came_before_the_end_are_all_answered(count: int) ->
 
 
 async def test_requests_sent_at_once_with_the_end_are_all_answered_over_tcp() -> None:
-    peer = Peer(echo_path)
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Http1Connection(peer.worker), "127.0.0.1", 0)
-    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-    writer.write(get("/a") * 5)
-    writer.write_eof()
-    async with asyncio.timeout(10):
+    async with serving(echo_path) as (_, address):
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(get("/a") * 5)
+        writer.write_eof()
         answers = await reader.read()
-    writer.close()
-    server.close()
-    await server.wait_closed()
+        writer.close()
+        await writer.wait_closed()
     assert answers.count(b"/a;") == 5

@@ -115,6 +115,8 @@ class HttpExchange(Exchange):
         finally:
             if self.task is not None:
                 self.service.finished(self)
+                # A task that failed holds its traceback, which holds us.
+                self.task = None
 
     async def receive(self) -> Message:
         """Return the next event: content as it arrived, then ``http.disconnect`` for ever."""

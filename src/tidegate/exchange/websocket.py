@@ -91,6 +91,8 @@ class WebSocketExchange(Exchange):
         finally:
             if self.task is not None:
                 self.service.finished(self)
+                # A task that failed holds its traceback, which holds us.
+                self.task = None
 
     async def receive(self) -> Message:
         """Return the next event; after the last message ``websocket.disconnect`` for ever."""

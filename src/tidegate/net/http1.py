@@ -46,7 +46,10 @@ class Http1Connection(Connection):
         self.core = Http1Core(self, worker.http1)
         self._keep_alive = worker.timeouts.keep_alive
         self._continue_wanted = False  # the client waits for 100 (Continue)
-        self._reading_paused = False
+        self._reads = True  # the transport is read from
+        self._app_paused = False  # the application does not take its content
+        self._ahead_paused = False  # requests enough wait for their turn
+        self._answered = False  # the response is complete, its request is not
         self._began = False  # the bytes being received began a request
         self._head_started = False  # part of a head has arrived
         self._request_body: Rate | None = None  # None unless a body is arriving
@@ -65,7 +68,7 @@ class Http1Connection(Connection):
         except PeerError as error:
             self._refuse(error)
             return
-        if not self._began:
+        if not self._began or len(data) > _MAX_PIPELINED:
             self._on_other_bytes()
 
     def eof_received(self) -> bool:
@@ -79,16 +82,16 @@ class Http1Connection(Connection):
             self._refuse(error)
             return True
         if self.exchange is None:
-            return False
+            # Requests that came before the end are still to be answered.
+            return self.core.buffered > 0
         # It may have closed only its half and wait for the answer.
-        self.core.keep_alive = False
         self.exchange.peer_left()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of the core too."""
         super().connection_lost(exc)
-        self.core.close()
+        self.core.release()
 
     # -- called by the core --------------------------------------------------
 
@@ -102,8 +105,9 @@ class Http1Connection(Connection):
             self._answer_as_server(head)
             return
         self._began = True
-        self._head_started = False
-        self.deadline = NEVER
+        self._head_started = self._answered = False
+        if not self.congested:
+            self.deadline = NEVER
         service.total_requests += 1
         if service.total_requests == self.worker.max_requests:
             service.on_change()
@@ -121,18 +125,21 @@ class Http1Connection(Connection):
 
     def on_body(self, data: bytes, ended: bool) -> None:
         """Hand content to the exchange, or drop it if the response is over."""
+        self._continue_wanted = False
         rate = self._request_body
         if rate is not None:
             rate.add(len(data), self.worker.clock.now)
         if ended:
             self._request_body = None
-            self.deadline = NEVER
+            if not self.congested:
+                self.deadline = NEVER
         exchange = self.exchange
         if isinstance(exchange, HttpExchange) and not exchange.complete:
             exchange.body_arrived(data, ended)
             return
         self._unwanted += len(data)
         if ended:
+            self._answered = False
             self._next()
         elif self._unwanted > _MAX_UNWANTED:
             self.leave_gently()
@@ -153,7 +160,7 @@ class Http1Connection(Connection):
     ) -> None:
         """Send a head and the first content, in one write unless the content is large."""
         core = self.core
-        if self.worker.draining or self._request_body is not None:
+        if self.worker.draining or self._request_body is not None or self.peer_ended:
             self._decide_to_close()
         defaults = self.service.defaults
         if len(body) <= _MAX_JOINED:
@@ -182,17 +189,17 @@ class Http1Connection(Connection):
             self.watch()
 
     def pause_reading(self) -> None:
-        """Leave what the client sends in the network."""
-        if not self._reading_paused and not self.transport.is_closing():
-            self._reading_paused = True
-            self.transport.pause_reading()
+        """The application does not keep up: leave what the client sends in the network."""
+        self._app_paused = True
+        if not self.congested:
             self.deadline = NEVER
+        self._update_reading()
 
     def resume_reading(self) -> None:
-        """Read again."""
-        if self._reading_paused and not self.transport.is_closing():
-            self._reading_paused = False
-            self.transport.resume_reading()
+        """The application caught up."""
+        if self._app_paused:
+            self._app_paused = False
+            self._update_reading()
             self.watch()
 
     # -- called by a WebSocket session ---------------------------------------
@@ -206,9 +213,8 @@ class Http1Connection(Connection):
         self.worker.clock.watched.discard(self)
         successor = WebSocketConnection(self, session)
         self.transport.set_protocol(successor)
-        if self._reading_paused:
-            self._reading_paused = False
-            self.transport.resume_reading()
+        self._app_paused = self._ahead_paused = False
+        self._update_reading()
         if rest:
             # In the next turn: this is still the application's call.
             self.service.loop.call_soon(successor.data_received, rest, context=self.service.context)
@@ -246,9 +252,12 @@ class Http1Connection(Connection):
 
     def watch(self) -> None:
         """Set the deadline that fits the state."""
+        if self.congested:
+            # Whether the client takes what it is sent comes first.
+            return
         if self.closing:
             self.wait_at_most(self.worker.timeouts.linger, Connection._cut)
-        elif self._request_body is not None and not self._reading_paused:
+        elif self._request_body is not None and not self._app_paused:
             if not self._continue_wanted:
                 self._request_body.restart(self.worker.clock.now)
                 self.wait_at_most(0, Http1Connection._check_body)
@@ -264,7 +273,7 @@ class Http1Connection(Connection):
 
     def _check_body(self, now: float) -> None:
         rate = self._request_body
-        if rate is None or self._reading_paused:
+        if rate is None or self._app_paused:
             return
         problem = rate.too_slow(now)
         if problem is not None:
@@ -273,14 +282,15 @@ class Http1Connection(Connection):
             self.wait_at_most(0, Http1Connection._check_body)
 
     def _on_other_bytes(self) -> None:
-        """Bytes arrived that began no request."""
-        if self.exchange is not None:
-            if self.core.buffered > _MAX_PIPELINED:
-                # Further requests wait in the network.
-                self.pause_reading()
-        elif not self._head_started and self.core.started and not self.closing:
-            self._head_started = True
-            self.wait_at_most(self.worker.timeouts.head, Http1Connection._head_too_slow)
+        """Bytes arrived that began no request, or more than one."""
+        if self.core.started:
+            if not self._head_started and not self.closing:
+                self._head_started = True
+                self.wait_at_most(self.worker.timeouts.head, Http1Connection._head_too_slow)
+        elif self.core.buffered > _MAX_PIPELINED:
+            # Further requests wait in the network.
+            self._ahead_paused = True
+            self._update_reading()
 
     def _head_too_slow(self, now: float) -> None:
         self._refuse(BadRequest("the request head took too long", 408))
@@ -294,7 +304,8 @@ class Http1Connection(Connection):
         remaining = self.core.body_remaining
         if remaining is None:
             remaining = 0
-        if self.worker.draining or self._continue_wanted or remaining > _MAX_UNWANTED:
+        last = self.worker.draining or (self.peer_ended and not self.core.buffered)
+        if last or self._continue_wanted or remaining > _MAX_UNWANTED:
             self.core.keep_alive = False
 
     def _on_response_end(self) -> None:
@@ -306,6 +317,7 @@ class Http1Connection(Connection):
         if self._request_body is not None:
             if core.keep_alive:
                 # Perhaps little is missing: drop it and go on (see on_body).
+                self._answered = True
                 self.resume_reading()
             else:
                 self.leave_gently()
@@ -313,9 +325,10 @@ class Http1Connection(Connection):
             # In the next turn, and in a context of its own: this is still the
             # application's call.
             self.service.loop.call_soon(self._next, context=self.service.context)
-        elif core.keep_alive:
-            self.deadline = self.worker.clock.now + self._keep_alive
-            self._on_deadline = Connection.leave
+        elif core.keep_alive and not self.peer_ended:
+            if not self.congested:
+                self.deadline = self.worker.clock.now + self._keep_alive
+                self._on_deadline = Connection.leave
         else:
             # Not leave(): the client may have sent more already.
             self.leave_gently()
@@ -329,16 +342,39 @@ class Http1Connection(Connection):
         except PeerError as error:
             self._refuse(error)
             return
-        if self.exchange is None:
+        if self.exchange is not None:
+            if self.peer_ended:
+                self.exchange.peer_left()
+        elif self.peer_ended and not self.core.buffered:
+            self.leave()
+        else:
             self.watch()
             self._on_other_bytes()
-        self.resume_reading()
+        if self._ahead_paused and self.core.buffered <= _MAX_PIPELINED:
+            self._ahead_paused = False
+            self._update_reading()
+
+    def _update_reading(self) -> None:
+        """Read unless somebody minds."""
+        wanted = not (self._app_paused or self._ahead_paused)
+        if wanted == self._reads or self.transport.is_closing():
+            return
+        self._reads = wanted
+        if wanted:
+            self.transport.resume_reading()
+        else:
+            self.transport.pause_reading()
 
     def _refuse(self, error: PeerError) -> None:
         """Answer a request that cannot be served, and close."""
         exchange, self.exchange = self.exchange, None
         self.service.complain(self.client, error.reason)
         self._request_body = None
+        if self._answered:
+            # Another answer would be taken for the next request's.
+            self.core.close()
+            self.leave_gently()
+            return
         if exchange is not None:
             exchange.peer_gone(error.status)
         if exchange is not None and exchange.head_sent:
@@ -349,7 +385,7 @@ class Http1Connection(Connection):
         text = f"{error.status} {phrase(error.status)}: {error.reason}\n".encode()
         fields = [_PLAIN_TEXT, *_EXPLANATIONS.get(error.status, ())]
         head = self.core.head
-        length = NO_BODY if exchange and head and head.method == "HEAD" else len(text)
+        length = NO_BODY if head is not None and head.method == "HEAD" else len(text)
         answer = self.core.respond(error.status, fields, 0, length, self.service.defaults)
         self.transport.write(answer if length == NO_BODY else answer + text)
         self.leave_gently()

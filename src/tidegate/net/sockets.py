@@ -20,8 +20,9 @@ def tcp(host: str, port: int, backlog: int) -> socket.socket:
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except socket.gaierror as error:
-        raise ConfigError(f"host {host!r} cannot be resolved: {error.strerror}") from None
+    except (socket.gaierror, UnicodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not a host name"
+        raise ConfigError(f"host {host!r} cannot be resolved: {why}") from None
     family, kind, protocol, _, address = found[0]
     listener = socket.socket(family, kind, protocol)
     try:
@@ -62,10 +63,18 @@ def unix(path: str, backlog: int) -> socket.socket:
 
 def inherited(fd: int, backlog: int) -> socket.socket:
     """Return the listening socket behind descriptor ``fd``, which stays open without us."""
+    copy = -1
     try:
-        listener = socket.socket(fileno=os.dup(fd))
+        copy = os.dup(fd)
+        listener = socket.socket(fileno=copy)
+    except OSError as error:
+        if copy >= 0:
+            os.close(copy)
+        raise ConfigError(f"fd {fd} is not a socket one can listen on: {error.strerror}") from None
+    try:
         listener.listen(backlog)
     except OSError as error:
+        listener.close()
         raise ConfigError(f"fd {fd} is not a socket one can listen on: {error.strerror}") from None
     listener.setblocking(False)
     return listener
@@ -97,4 +106,4 @@ def _why(error: OSError, place: str) -> str:
         return f"cannot listen on {place}: this machine does not have that address"
     if error.errno == errno.EACCES:
         return f"cannot listen on {place}: not allowed (ports below 1024 need a privilege)"
-    return f"cannot listen on {place}: {error.strerror}"
+    return f"cannot listen on {place}: {error.strerror or error}"

@@ -25,6 +25,22 @@ __all__ = ["Http1Core"]
 _HEAD, _BODY, _WAITING, _CLOSED = range(4)
 
 
+class _Nobody:
+    """Hears nothing."""
+
+    def on_request(self, head: Head, body: bytes, ended: bool) -> None:
+        pass
+
+    def on_body(self, data: bytes, ended: bool) -> None:
+        pass
+
+    def on_trailers(self, fields: list[tuple[bytes, bytes]]) -> None:
+        pass
+
+
+_NOBODY = _Nobody()
+
+
 class Http1Core:
     """Parses the requests of one connection and frames their responses.
 
@@ -47,7 +63,8 @@ class Http1Core:
         self._body: LengthBody | ChunkedBody | None = None  # None unless in _BODY
         self._eof = False  # the peer sends no more
         self._chunked = False  # how the current response is framed
-        # Of the current request; None before the first.
+        # Of the current request; None before the first and if there is none
+        # because what should be one is broken.
         self.head: Head | None = None
         # False once either side wants this to be the last exchange.
         self.keep_alive = True
@@ -111,6 +128,7 @@ class Http1Core:
         if state == _BODY:
             raise BadRequest("the connection ended inside the content of a request")
         if state == _HEAD and cut_short:
+            self.head = None
             raise BadRequest("the connection ended inside the head of a request")
 
     def finish(self) -> bool:
@@ -150,6 +168,11 @@ class Http1Core:
         self._body = None
         self._buffer.clear()
 
+    def release(self) -> None:
+        """Close, and let go of the sink, which usually refers to us."""
+        self.close()
+        self._sink = _NOBODY
+
     def hand_over(self) -> bytes:
         """Give the connection to another protocol: return what that one must read first."""
         rest = bytes(self._buffer)
@@ -171,6 +194,7 @@ class Http1Core:
         try:
             self._scanner.advance(buffer, len(buffer) if end < 0 else end + 4)
         except BadRequest:
+            self.head = None
             self.close()
             raise
         if end >= 0:
@@ -179,6 +203,7 @@ class Http1Core:
             try:
                 head = parse_head(block, self._limits)
             except BadRequest:
+                self.head = None
                 self.close()
                 raise
             self._scanner = None
@@ -195,6 +220,7 @@ class Http1Core:
 
     def _on_bad_head(self, data: bytes, end: int) -> None:
         """A head that came in one piece is broken: say what a scan says, if it objects."""
+        self.head = None
         self.close()
         HeadScanner(self._limits).advance(data, end + 4)
 
@@ -231,7 +257,12 @@ class Http1Core:
             if content:
                 self._sink.on_body(content, False)
             self.close()
-            raise body.error
+            error, body.error = body.error, None
+            try:
+                raise error
+            finally:
+                # Its traceback holds this frame, which must not hold it.
+                del error
         if body.ended:
             if body.trailers:
                 self._sink.on_trailers(body.trailers)
@@ -301,8 +332,9 @@ class Http1Core:
             framing = b"transfer-encoding: chunked\r\n"
             if not self.keep_alive:
                 framing += b"connection: close\r\n"
-        if body or ended:
-            body = self.send_body(body, ended)
+        if self._chunked:
+            framed = chunk(body) if body else b""
+            body = framed + LAST_CHUNK if ended else framed
         return encode_head(status, fields, roles, defaults, framing, body)
 
     def send_body(self, data: bytes, ended: bool) -> bytes:

@@ -1,0 +1,216 @@
+"""Clients that mean harm, within bounds: the memory stays flat and the others are served."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from launcher import Launcher, PeakMemory, Server, eventually
+from websocket_wire import BINARY, CONTINUATION, PING, TEXT, Wire, compressed, frame
+
+APPLICATIONS = Path(__file__).parent / "applications"
+MEGABYTE = 1024 * 1024
+# Two messages of the largest size, and what the allocator keeps.
+FLAT = 32 * MEGABYTE
+# Enough to see a server that answers one of the two clients only.
+PROMPT = 2.0
+DEFLATE = {"Sec-WebSocket-Extensions": "permessage-deflate"}
+
+
+@pytest.fixture
+def server(launch: Launcher) -> Server:
+    return launch("websocket_plain:app")
+
+
+@pytest.fixture
+def other(server: Server) -> Iterator[Wire]:
+    """A client that does nothing wrong, before, during and after."""
+    with Wire(server) as wire:
+        wire.open("/echo")
+        is_served(wire)
+        yield wire
+        is_served(wire)
+
+
+def is_served(other: Wire, times: int = 20) -> None:
+    began = time.monotonic()
+    for number in range(times):
+        other.send(frame(TEXT, b"number %d" % number))
+        assert other.frame() == (TEXT, b"number %d" % number)
+    seconds = time.monotonic() - began
+    assert seconds < PROMPT, f"{times} messages took {seconds:.1f} s"
+
+
+def stalls(wire: Wire, data: bytes, at_most: int) -> bool:
+    """Send ``data`` again and again; say whether the server stops taking it."""
+    wire.socket.settimeout(0.5)
+    try:
+        for _ in range(at_most // len(data)):
+            wire.send(data)
+    except TimeoutError:
+        return True
+    finally:
+        wire.socket.settimeout(20)
+    return False
+
+
+def sent_by(server: Server, key: str) -> int:
+    found = httpx.get(f"{server.base_url}/notes/{key}", trust_env=False).json()
+    return len(found)
+
+
+def test_a_client_that_never_reads_fills_no_memory(server: Server, other: Wire) -> None:
+    with Wire(server, receive_buffer=64 * 1024) as greedy:
+        memory = PeakMemory(server.pid)
+        greedy.open("/flood/x")
+        # Of an endless stream this is all that is ever sent to it.
+        for _ in range(20):
+            is_served(other)
+        assert memory.growth() < 8 * MEGABYTE, memory.growth()
+
+
+def test_a_client_that_reads_nothing_of_its_echo_may_send_no_more(
+    server: Server, other: Wire
+) -> None:
+    message = frame(BINARY, bytes(MEGABYTE))
+    with Wire(server, receive_buffer=64 * 1024) as greedy:
+        greedy.open("/echo")
+        memory = PeakMemory(server.pid)
+        assert stalls(greedy, message, at_most=200 * MEGABYTE)
+        is_served(other)
+        assert memory.growth() < FLAT, memory.growth()
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, MEGABYTE])
+def test_an_application_that_does_not_receive_fills_no_memory(
+    server: Server, other: Wire, key: str, size: int
+) -> None:
+    message = frame(BINARY, bytes(size)) * (MEGABYTE // (size + 1) + 1)
+    with Wire(server) as greedy:
+        greedy.open(f"/ignore/{key}")
+        memory = PeakMemory(server.pid)
+        assert stalls(greedy, message, at_most=200 * MEGABYTE)
+        is_served(other)
+        assert memory.growth() < FLAT, memory.growth()
+
+
+@pytest.mark.parametrize("opcode", [TEXT, BINARY])
+@pytest.mark.parametrize("frames", [1, 100])
+def test_a_decompression_bomb_goes_off_unheard(
+    server: Server, other: Wire, opcode: int, frames: int
+) -> None:
+    payload = compressed(bytes(MEGABYTE) for _ in range(100))
+    assert len(payload) < MEGABYTE // 8
+    size = len(payload) // frames + 1
+    pieces = [payload[start : start + size] for start in range(0, len(payload), size)]
+    bomb = [
+        frame(CONTINUATION if number else opcode, piece, number == len(pieces) - 1, not number)
+        for number, piece in enumerate(pieces)
+    ]
+    with Wire(server) as wire:
+        assert "permessage-deflate" in wire.open("/echo", DEFLATE)
+        memory = PeakMemory(server.pid)
+        wire.send(b"".join(bomb))
+        assert wire.close_frame() == (1009, "message too big")
+        is_served(other)
+        assert memory.growth() < FLAT, memory.growth()
+
+
+def test_many_bombs_are_no_worse_than_one(server: Server, other: Wire) -> None:
+    bomb = frame(BINARY, compressed(bytes(MEGABYTE) for _ in range(100)), rsv1=True)
+    memory = PeakMemory(server.pid)
+    for _ in range(20):
+        with Wire(server) as wire:
+            wire.open("/echo", DEFLATE)
+            wire.send(bomb)
+            assert wire.close_frame()[0] == 1009
+    is_served(other)
+    assert memory.growth() < FLAT, memory.growth()
+
+
+def test_a_million_empty_fragments_are_too_many(server: Server, other: Wire) -> None:
+    fragments = frame(CONTINUATION, fin=False) * 10_000
+    with Wire(server) as wire:
+        wire.open("/echo")
+        memory = PeakMemory(server.pid)
+        wire.send(frame(TEXT, fin=False))
+        for _ in range(100):
+            if not wire.try_to_send(fragments):
+                break
+        is_served(other)
+        assert memory.growth() < FLAT, memory.growth()
+
+
+def test_fragments_of_a_byte_or_two_fill_no_memory(server: Server, other: Wire) -> None:
+    """A message within the limit must not take many times its size because of how it came."""
+    fragments = frame(CONTINUATION, b"ab", fin=False) * 10_000
+    with Wire(server) as wire:
+        wire.open("/echo")
+        memory = PeakMemory(server.pid)
+        wire.send(frame(BINARY, b"first", fin=False))
+        for _ in range(100):
+            wire.send(fragments)
+        wire.send(frame(CONTINUATION, b"last"))
+        opcode, message = wire.frame()
+        assert (opcode, len(message)) == (BINARY, 2_000_009)
+        assert memory.growth() < FLAT, memory.growth()
+
+
+@pytest.mark.parametrize("opcode", [PING, PING + 1], ids=["ping", "pong"])
+@pytest.mark.parametrize("payload", [b"", bytes(125)], ids=["empty", "full"])
+def test_a_flood_of_pings_ends(server: Server, other: Wire, opcode: int, payload: bytes) -> None:
+    flood = frame(opcode, payload) * 1000
+    with Wire(server, receive_buffer=64 * 1024) as wire:
+        wire.open("/echo")
+        memory = PeakMemory(server.pid)
+        for _ in range(1000):
+            if not wire.try_to_send(flood):
+                break
+        else:
+            # All of it found room on the way; the server has left all the same.
+            wire.rest()
+        is_served(other)
+        assert memory.growth() < FLAT, memory.growth()
+
+
+def test_a_slow_flood_of_pings_whose_pongs_are_not_read_ends(server: Server, other: Wire) -> None:
+    """Below the limit of pings a second, but nobody takes the answers."""
+    with Wire(server, receive_buffer=2048) as wire:
+        wire.open("/echo")
+        memory = PeakMemory(server.pid)
+        deadline = time.monotonic() + 3
+        while time.monotonic() < deadline:
+            if not wire.try_to_send(frame(PING, bytes(125)) * 10):
+                break
+            is_served(other)
+        assert memory.growth() < 8 * MEGABYTE
+
+
+def test_a_frame_announced_and_not_sent_costs_nothing(server: Server, other: Wire) -> None:
+    wires = [Wire(server) for _ in range(100)]
+    memory = PeakMemory(server.pid)
+    try:
+        for wire in wires:
+            wire.open("/echo")
+            wire.send(b"\x82\xff" + (16 * MEGABYTE).to_bytes(8, "big") + bytes(4))
+        is_served(other)
+        assert memory.growth() < 8 * MEGABYTE, memory.growth()
+    finally:
+        for wire in wires:
+            wire.socket.close()
+
+
+def test_a_connection_reset_in_the_middle_of_a_message_is_no_error(
+    server: Server, other: Wire, key: str
+) -> None:
+    with Wire(server) as wire:
+        wire.open(f"/listen/{key}")
+        wire.send(frame(BINARY, bytes(1000))[:500])
+        # A reset instead of an end.
+        wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes((1, 0, 0, 0, 0, 0, 0, 0)))
+    url = f"{server.base_url}/notes/{key}"
+    eventually(lambda: httpx.get(url, trust_env=False).json() == ["here", "1006"])
