@@ -75,8 +75,14 @@ _MAX_KNOWN_LINES = 1024
 _MAX_KNOWN_LINE_SIZE = 128
 _known_lines: dict[bytes, _RequestLine] = {}
 
-_MAX_KNOWN_HOSTS = 256
-_known_hosts: set[bytes] = set()
+# Whole field lines too, but only such as say nothing of one client alone.
+_FieldLine: TypeAlias = tuple[tuple[bytes, bytes], int]
+_OFTEN_THE_SAME = frozenset(
+    b"accept accept-encoding accept-language cache-control connection content-type expect host "
+    b"origin pragma sec-fetch-dest sec-fetch-mode sec-fetch-site sec-fetch-user te "
+    b"transfer-encoding upgrade upgrade-insecure-requests user-agent".split()
+)
+_known_fields: dict[bytes, _FieldLine] = {}
 
 
 def parse_head(block: bytes, limits: Http1Limits) -> Head:
@@ -98,20 +104,12 @@ def parse_head(block: bytes, limits: Http1Limits) -> Head:
     seen = 0
     del lines[0]
     for line in lines:
-        name, colon, value = line.partition(b":")
-        known = _known_names.get(name) or _name(name)
-        if not colon:
-            raise BadRequest("a header line has no colon")
-        value = value.strip(b" \t")
-        role = known[1]
+        pair, role = _known_fields.get(line) or _field(line)
         if role:
-            if role == _HOST:
-                if seen & _HOST:
-                    raise BadRequest("more than one Host")
-                if value not in _known_hosts:
-                    _check_host(value)
+            if role & seen & _HOST:
+                raise BadRequest("more than one Host")
             seen |= role
-        headers.append((known[0], value))
+        headers.append(pair)
 
     head = Head(method, target, path, query, version, headers)
     if not seen & _HOST and version == "1.1":
@@ -220,6 +218,25 @@ def _version(text: bytes) -> str:
     raise BadRequest("HTTP version not supported here", 505)
 
 
+def _field(line: bytes) -> _FieldLine:
+    """Parse a field line; the caller has made sure that it holds no control character."""
+    name, colon, value = line.partition(b":")
+    lower, role = _known_names.get(name) or _name(name)
+    if not colon:
+        raise BadRequest("a header line has no colon")
+    value = value.strip(b" \t")
+    if role == _HOST and not _is_host(value):
+        raise BadRequest("Host is not a valid host name and port")
+    known = ((lower, value), role)
+    if (
+        lower in _OFTEN_THE_SAME
+        and len(line) <= _MAX_KNOWN_LINE_SIZE
+        and len(_known_fields) < _MAX_KNOWN_LINES
+    ):
+        _known_fields[line] = known
+    return known
+
+
 def _name(name: bytes) -> tuple[bytes, int]:
     if _TOKEN.fullmatch(name) is None:
         raise BadRequest("a header name is not a token (RFC 9110 section 5.1)")
@@ -228,13 +245,6 @@ def _name(name: bytes) -> tuple[bytes, int]:
     if len(_known_names) < _MAX_KNOWN_NAMES and len(name) <= _MAX_KNOWN_NAME_SIZE:
         _known_names[name] = known
     return known
-
-
-def _check_host(value: bytes) -> None:
-    if not _is_host(value):
-        raise BadRequest("Host is not a valid host name and port")
-    if len(_known_hosts) < _MAX_KNOWN_HOSTS and len(value) <= _MAX_KNOWN_NAME_SIZE:
-        _known_hosts.add(value)
 
 
 def _is_host(value: bytes) -> bool:

@@ -8,6 +8,7 @@ UTF-8 and messages that are too big are refused before their frame is complete.
 from __future__ import annotations
 
 import codecs
+from io import BytesIO, StringIO
 
 from ...errors import WebSocketError
 from ..sinks import WebSocketSink
@@ -30,6 +31,8 @@ __all__ = ["WebSocketCore"]
 
 _Utf8Decoder = codecs.getincrementaldecoder("utf-8")
 
+_NOTHING = BytesIO()
+
 
 class WebSocketCore:
     """Reads frames into messages and writes messages as frames.
@@ -38,8 +41,8 @@ class WebSocketCore:
     """
 
     __slots__ = (
-        *("_buffer", "_compressed", "_controls", "_decoder", "_deflate", "_empty", "_fin"),
-        *("_key", "_limits", "_offset", "_opcode", "_payload", "_pieces", "_remaining"),
+        *("_buffer", "_compressed", "_content", "_controls", "_decoder", "_deflate", "_empty"),
+        *("_fin", "_key", "_limits", "_offset", "_opcode", "_payload", "_remaining", "_short"),
         *("_sink", "_size", "_type", "close_sent", "closed"),
     )
 
@@ -48,6 +51,7 @@ class WebSocketCore:
     ) -> None:
         self._sink = sink
         self._limits = limits
+        self._short = min(125, limits.max_message_size)
         self._deflate = deflate  # None unless agreed in the handshake
         self._buffer = bytearray()  # bytes of a frame header that is not complete
         # The frame being read; _remaining is -1 between frames.
@@ -60,7 +64,9 @@ class WebSocketCore:
         # The message being read; _type is 0 between messages.
         self._type = 0
         self._compressed = False
-        self._pieces: list[str] | list[bytes] = []
+        # Its content so far.  Not a list: one object for each fragment of a byte
+        # or two would take thirty times the memory.
+        self._content: BytesIO | StringIO = _NOTHING
         self._size = 0
         self._empty = 0
         self._decoder: codecs.IncrementalDecoder | None = None  # None unless text
@@ -77,7 +83,7 @@ class WebSocketCore:
         if self._remaining < 0 and not self._buffer and self._type == 0:
             # The common case: one short text or binary frame, and nothing else.
             size = len(data) - 6
-            if 0 <= size < 126 and data[1] == 0x80 | size and data[0] in (0x81, 0x82):
+            if 0 <= size <= self._short and data[1] == 0x80 | size and data[0] in (0x81, 0x82):
                 payload = unmask(data[6:], data[2:6])
                 self._sink.on_message(self._decode(payload) if data[0] == 0x81 else payload)
                 return
@@ -134,8 +140,7 @@ class WebSocketCore:
         if available < 1:
             return -1
         first = data[start]
-        if available >= 1:
-            self._check_first(first)
+        self._check_first(first)
         if available < 2:
             return -1
         second = data[start + 1]
@@ -151,7 +156,8 @@ class WebSocketCore:
         if extra:
             length = int.from_bytes(data[position : position + extra], "big")
             position += extra
-            if length >> 63:
+            # RFC 6455 section 5.2: in the fewest bytes possible, and below 2**63.
+            if length < (126 if extra == 2 else 65536) or length >> 63:
                 raise WebSocketError("invalid frame length", 1002)
         self._key = data[position : position + 4]
         self._begin_frame(first, length)
@@ -186,8 +192,8 @@ class WebSocketCore:
         if opcode != CONTINUATION:
             self._type = opcode
             self._compressed = bool(first & 0x40)
-            self._pieces = []
             self._size = self._empty = 0
+            self._content = StringIO() if opcode == TEXT else BytesIO()
             self._decoder = _Utf8Decoder() if opcode == TEXT else None
         if not self._compressed and self._size + length > self._limits.max_message_size:
             raise WebSocketError("message too big", 1009)
@@ -208,15 +214,12 @@ class WebSocketCore:
                 piece = self._decoder.decode(plain, last)
             except UnicodeDecodeError:
                 raise WebSocketError("a text message is not UTF-8", 1007) from None
-        if piece:
-            self._pieces.append(piece)  # type: ignore[arg-type]
+        content = self._content
+        content.write(piece)  # type: ignore[arg-type]
         if last:
-            pieces = self._pieces
-            message = "".join(pieces) if self._decoder else b"".join(pieces)  # type: ignore[arg-type]
             self._type = 0
-            self._pieces = []
-            self._decoder = None
-            self._sink.on_message(message)
+            self._content = _NOTHING
+            self._sink.on_message(content.getvalue())
 
     def _on_control(self, plain: bytes, ended: bool) -> None:
         self._payload += plain
