@@ -14,9 +14,10 @@ from collections.abc import Awaitable
 from typing import Any
 
 from ..asgi import Message
-from ..errors import AppError, ClientDisconnected
+from ..errors import AppError
 from ..http import CODING, CONNECTION, LENGTH, Field, Head, field
 from .access import CLIENT_LEFT
+from .disconnect import only_disconnected
 from .exchange import Exchange
 from .http import HttpExchange
 from .out import WebSocketOut
@@ -84,7 +85,8 @@ class WebSocketExchange(Exchange):
             self._end(1012, failed=True)
             raise
         except (Exception, SystemExit, BaseExceptionGroup) as error:
-            self._log_failure(error, f"WebSocket {self.scope['path']}")
+            if self._state != _CLOSED or not only_disconnected(error):
+                self._log_failure(error, f"WebSocket {self.scope['path']}")
             self._end(1011, failed=True)
         else:
             self._end(1000, failed=False)
@@ -108,7 +110,12 @@ class WebSocketExchange(Exchange):
         message = self._inbox.popleft()
         content = message.get("bytes") or message.get("text") or b""
         self._size -= len(content)
-        if self._paused and self._size <= self.service.policy.max_read_ahead // 2:
+        policy = self.service.policy
+        if (
+            self._paused
+            and self._size <= policy.max_read_ahead // 2
+            and len(self._inbox) <= policy.max_queue // 2
+        ):
             self._paused = False
             self.out.resume_reading()
         return message
@@ -123,16 +130,19 @@ class WebSocketExchange(Exchange):
         if kind == "websocket.send":
             return self._send(message)
         if kind == "websocket.accept":
-            self._accept(message)
-        elif kind == "websocket.close":
-            self._close_by_application(message)
-        elif kind in ("websocket.http.response.start", "websocket.http.response.body"):
+            return self._accept(message)
+        if kind == "websocket.close":
+            return self._close_by_application(message)
+        if kind in ("websocket.http.response.start", "websocket.http.response.body"):
             return self._deny(kind, message)
-        else:
-            raise AppError(f"unknown or unsupported message type {kind!r}")
-        return SENT
+        raise AppError(f"unknown or unsupported message type {kind!r}")
 
     # -- the protocol's side -------------------------------------------------
+
+    def may_write(self) -> None:
+        """The peer takes data again: of the socket, or of the response that denies it."""
+        self._denial.may_write()
+        self._wake()
 
     def message_arrived(self, message: str | bytes) -> None:
         """A message arrived."""
@@ -169,8 +179,9 @@ class WebSocketExchange(Exchange):
         return self._denial.head_sent
 
     def peer_left(self) -> None:
-        """A client that closes its half has no use for a socket."""
+        """A client that closes its half has no use for a socket, nor for a denial."""
         self.peer_gone()
+        self.out.abort()
 
     def peer_gone(self, status: int = CLIENT_LEFT) -> None:
         """The client cannot be reached any more, and did not say good-bye."""
@@ -188,7 +199,9 @@ class WebSocketExchange(Exchange):
 
     # -- private -------------------------------------------------------------
 
-    def _accept(self, message: Message) -> None:
+    def _accept(self, message: Message) -> Awaitable[None]:
+        if self._denial.gone:
+            return self._nobody_listens()
         if self._state != _CONNECTING:
             raise AppError("websocket.accept: the handshake is over")
         subprotocol = message.get("subprotocol")
@@ -196,13 +209,11 @@ class WebSocketExchange(Exchange):
             # RFC 6455 section 4.2.2: the client would have to fail the connection.
             raise AppError(f"subprotocol {subprotocol!r} is not among the client's")
         fields = _accept_fields(message.get("headers") or ())
-        if self.gone:
-            self._nobody_listens()
-            return
         self._state = _OPEN
         self._drains = bool(message.get("drain"))
         self._socket.accept(subprotocol, fields)
         self._log("accepted", None)
+        return SENT
 
     def _send(self, message: Message) -> Awaitable[None]:
         text, data = message.get("text"), message.get("bytes")
@@ -229,13 +240,13 @@ class WebSocketExchange(Exchange):
             raise AppError("websocket.send after the handshake was denied")
         return self._nobody_listens()
 
-    def _close_by_application(self, message: Message) -> None:
+    def _close_by_application(self, message: Message) -> Awaitable[None]:
         code = message.get("code", 1000)
         code = 1000 if code is None else code
         reason = message.get("reason") or ""
         if not isinstance(code, int) or not 1000 <= code <= 4999 or code in (1005, 1006, 1015):
             raise AppError(f"{code!r} is not a close code one can send")
-        if not isinstance(reason, str) or len(reason.encode("utf-8", "replace")) > 123:
+        if not _is_reason(reason):
             raise AppError("reason must be str of at most 123 bytes in UTF-8")
         if self._state == _CONNECTING:
             # ASGI: refused before it was accepted, so HTTP says no.
@@ -244,10 +255,9 @@ class WebSocketExchange(Exchange):
             self._close_now(code, reason)
         elif self._state == _DENYING:
             raise AppError("websocket.close after the handshake was denied")
-        elif not self.gone:
-            raise ClientDisconnected("the socket is closed already")
         else:
-            self._nobody_listens()
+            return self._nobody_listens()
+        return SENT
 
     def _close_now(self, code: int, reason: str) -> None:
         self._close_without(code)
@@ -257,6 +267,8 @@ class WebSocketExchange(Exchange):
 
     def _deny(self, kind: str, message: Message) -> Awaitable[None]:
         """Answer the handshake with a response of the application's (item 95)."""
+        if self._denial.gone:
+            return self._nobody_listens()
         if self._state not in (_CONNECTING, _DENYING):
             raise AppError(f"{kind}: the handshake is over")
         done = self._denial.send({**message, "type": kind.removeprefix("websocket.")})
@@ -268,8 +280,7 @@ class WebSocketExchange(Exchange):
     def _refuse(self, status: int, text: bytes) -> None:
         """Answer the handshake in the application's place."""
         self._close_without(1006)
-        if not self._denial.gone and not self._denial.complete:
-            self._denial.answer(status, text)
+        self._denial.answer(status, text)
 
     def _close_without(self, code: int) -> None:
         """Take the socket for closed, without a word to the peer."""
@@ -284,7 +295,7 @@ class WebSocketExchange(Exchange):
         if self._state == _OPEN:
             self._close_now(code, "")
         elif self._state in (_CONNECTING, _DENYING):
-            if not failed and not self.gone:
+            if not failed:
                 path = self.scope["path"]
                 logger.error("The application returned without accepting WebSocket %s", path)
             self._refuse(500, b"Internal Server Error")
@@ -305,6 +316,13 @@ def _websocket_scope(scope: dict[str, Any], subprotocols: list[str]) -> dict[str
     scope["extensions"] = {"websocket.http.response": {}, DRAIN: {}}
     del scope["method"]
     return scope
+
+
+def _is_reason(reason: object) -> bool:
+    try:
+        return isinstance(reason, str) and len(reason.encode()) <= 123
+    except UnicodeEncodeError:
+        return False
 
 
 def _accept_fields(headers: Any) -> list[Field]:

@@ -63,8 +63,9 @@ class WebSocketSession:
         self._app_paused = False  # the application does not keep up
         self._peer_paused = False  # the peer does not take what we send
         self._ping_at = 0.0  # when the next ping is due
-        self._ping_sent = 0.0  # when the last was sent; 0 when it has been answered
-        self._ping_payload = b""
+        self._ping_sent = 0.0  # when the last was sent
+        self._ping_payload = b""  # of the last; empty when it has been answered
+        self._unanswered = 0.0  # seconds in which its pong could have been read
         self._close_by = 0.0  # when the peer must have closed; 0 while open
         self.round_trip: float | None = None  # seconds of the last ping and its pong
 
@@ -143,6 +144,8 @@ class WebSocketSession:
         """Send a close frame, then wait for the peer's, but not for ever."""
         self._write(self._core.close(code, reason))
         self._close_by = self.worker.clock.now + self.worker.websocket.close_timeout
+        # The peer's close frame may stand behind messages that nobody wants now.
+        self.resume_reading()
 
     def pause_reading(self) -> None:
         """The application does not keep up."""
@@ -192,14 +195,17 @@ class WebSocketSession:
         if self._close_by:
             if now >= self._close_by:
                 self.abort()
-        elif self._ping_sent:
-            timeout = settings.ping_timeout
-            if timeout is not None and now - self._ping_sent >= timeout and not self._app_paused:
+        elif self._ping_payload and settings.ping_timeout is not None:
+            # By our own count of ticks: there are none while the peer does not take
+            # what we send, and a pong that we do not read is not missing.
+            self._unanswered += 0.0 if self._app_paused else TICK
+            if self._unanswered >= settings.ping_timeout:
                 self._fail(1011, "no pong")
         elif self._ping_at and now >= self._ping_at:
-            self._ping_sent = now
+            self._ping_sent = self.worker.service.loop.time()
             self._ping_at = now + (settings.ping_interval or 0.0)
             self._ping_payload = b"%x" % int(now * 1000)
+            self._unanswered = 0.0
             self._write(self._core.ping(self._ping_payload))
 
     def drain(self, seconds: float) -> bool:
@@ -208,7 +214,7 @@ class WebSocketSession:
 
     def go_away(self) -> None:
         """Close because the server restarts (1012): clients may come back at once."""
-        if not self._close_by:
+        if not self._close_by and not self.exchange.gone:
             self._finish(1012, "server restart")
 
     # -- sink: what the core calls -------------------------------------------
@@ -225,9 +231,9 @@ class WebSocketSession:
 
     def on_pong(self, payload: bytes) -> None:
         """Note the round trip, if it is the pong to our last ping."""
-        if self._ping_sent and payload == self._ping_payload:
+        if self._ping_payload and payload == self._ping_payload:
             self.round_trip = self.worker.service.loop.time() - self._ping_sent
-            self._ping_sent = 0.0
+            self._ping_payload = b""
 
     def on_close(self, code: int, reason: str) -> None:
         """Answer with the same code (RFC 6455 section 5.5.1), tell the application, end."""

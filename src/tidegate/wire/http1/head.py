@@ -91,12 +91,16 @@ def parse_head(block: bytes, limits: Http1Limits) -> Head:
     Raises ``BadRequest`` with the status to answer.
     """
     lines = block.split(b"\r\n")
-    if block.translate(None, _LEGAL) != b"\r\n" * (len(lines) - 1):
-        raise BadRequest("control character or bare line end in the request head")
     if len(lines) > limits.max_fields + 1:
         raise BadRequest(f"more than {limits.max_fields} header fields", 431)
-    line = lines[0]
-    method, target, path, query, version = _known_lines.get(line) or _request_line(line)
+    # Lines seen before are known to be legal; the first that is not makes us
+    # look at every byte of the block.
+    judged = False
+    known_line = _known_lines.get(lines[0])
+    if known_line is None:
+        judged = _judge(block, len(lines))
+        known_line = _request_line(lines[0])
+    method, target, path, query, version = known_line
     if len(target) > limits.max_target_size:
         raise BadRequest(f"request target longer than {limits.max_target_size} bytes", 414)
 
@@ -104,7 +108,11 @@ def parse_head(block: bytes, limits: Http1Limits) -> Head:
     seen = 0
     del lines[0]
     for line in lines:
-        pair, role = _known_fields.get(line) or _field(line)
+        known = _known_fields.get(line)
+        if known is None:
+            judged = judged or _judge(block, len(lines) + 1)
+            known = _field(line)
+        pair, role = known
         if role:
             if role & seen & _HOST:
                 raise BadRequest("more than one Host")
@@ -119,6 +127,13 @@ def parse_head(block: bytes, limits: Http1Limits) -> Head:
     if seen & ~_HOST or version == "1.0":
         _consequences(head, seen, limits)
     return head
+
+
+def _judge(block: bytes, lines: int) -> bool:
+    """Return True if ``block`` holds no control character but the ends of its lines."""
+    if block.translate(None, _LEGAL) != b"\r\n" * (lines - 1):
+        raise BadRequest("control character or bare line end in the request head")
+    return True
 
 
 def parse_field(line: bytes) -> tuple[bytes, bytes]:

@@ -219,6 +219,7 @@ class WebSocketCore:
         if last:
             self._type = 0
             self._content = _NOTHING
+            self._decoder = None
             self._sink.on_message(content.getvalue())
 
     def _on_control(self, plain: bytes, ended: bool) -> None:

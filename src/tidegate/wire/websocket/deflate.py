@@ -18,6 +18,10 @@ _TAIL = b"\x00\x00\xff\xff"
 _OUR_WINDOW_BITS = 12
 _MEMORY_LEVEL = 5
 
+# A peer may end the stream and begin another (RFC 7692 section 7.2.3.4), at the
+# end of a message or of a fragment; inside of one, each costs us a copy of the rest.
+_MAX_STREAMS = 128
+
 # Shorter messages only grow.
 MIN_COMPRESSED_SIZE = 64
 
@@ -91,12 +95,13 @@ class Deflate:
     Both halves are made on first use: an idle socket costs nothing.
     """
 
-    __slots__ = ("_compressor", "_inflater", "_parameters")
+    __slots__ = ("_compressor", "_inflater", "_parameters", "_streams")
 
     def __init__(self, parameters: DeflateParameters) -> None:
         self._parameters = parameters
         self._compressor: zlib._Compress | None = None
         self._inflater: zlib._Decompress | None = None
+        self._streams = 0  # that ended in the message being read
 
     def compress(self, data: bytes) -> bytes:
         """Return a whole message compressed."""
@@ -113,26 +118,35 @@ class Deflate:
         """Return what a piece of a message holds.
 
         Raises ``WebSocketError`` 1009 as soon as that is more than ``limit``
-        bytes, before they are all inflated, and 1007 if it is not deflate.
+        bytes, before they are all inflated, 1007 if it is not deflate, and 1008
+        if it is cut into too many streams.
         """
-        inflater = self._inflater
-        if inflater is None:
-            # Whatever window the peer uses, the largest can read it.
-            inflater = self._inflater = zlib.decompressobj(wbits=-15)
         try:
-            plain = inflater.decompress(data, limit + 1)
-            if inflater.eof:
-                # A final block ended the stream; the next one starts afresh
-                # (RFC 7692 section 7.2.3.4).
-                rest = inflater.unused_data
-                inflater = self._inflater = zlib.decompressobj(wbits=-15)
-                plain += inflater.decompress(rest, max(1, limit + 1 - len(plain)))
-            if last and not inflater.unconsumed_tail and len(plain) <= limit:
-                plain += inflater.decompress(_TAIL, limit + 1 - len(plain))
+            plain = self._inflate(data, limit)
+            if last:
+                plain += self._inflate(_TAIL, limit - len(plain))
         except zlib.error:
             raise WebSocketError("a compressed message is not deflate", 1007) from None
-        if len(plain) > limit or inflater.unconsumed_tail:
-            raise WebSocketError("message too big", 1009)
-        if last and self._parameters.client_no_context_takeover:
-            self._inflater = None
+        if last:
+            self._streams = 0
+            if self._parameters.client_no_context_takeover:
+                self._inflater = None
+        return plain
+
+    def _inflate(self, data: bytes, limit: int) -> bytes:
+        plain = b""
+        while data:
+            inflater = self._inflater
+            if inflater is None:
+                # Whatever window the peer uses, the largest can read it.
+                inflater = self._inflater = zlib.decompressobj(wbits=-15)
+            plain += inflater.decompress(data, limit + 1 - len(plain))
+            if len(plain) > limit:
+                raise WebSocketError("message too big", 1009)
+            data = inflater.unused_data
+            if inflater.eof:
+                self._inflater = None
+                self._streams += 1
+                if self._streams > _MAX_STREAMS:
+                    raise WebSocketError("too many deflate streams in a message", 1008)
         return plain
