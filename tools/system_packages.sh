@@ -7,6 +7,7 @@
 # One line for each: Debian package, program it provides, why the tests need it.
 needed='
 curl curl a widely used HTTP client, in tests/clients
+chromium chromium a browser, for WebSocket from a page, in tests/clients
 '
 
 missing_packages=''

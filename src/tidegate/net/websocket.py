@@ -21,6 +21,9 @@ from .worker import Worker
 
 __all__ = ["Stream", "WebSocketConnection", "WebSocketSession"]
 
+# Seconds between two calls of ``on_tick``, about.
+_TICK = 1.0
+
 
 class Stream(Protocol):
     """What carries a socket once it is accepted."""
@@ -198,7 +201,7 @@ class WebSocketSession:
         elif self._ping_payload and settings.ping_timeout is not None:
             # By our own count of ticks: there are none while the peer does not take
             # what we send, and a pong that we do not read is not missing.
-            self._unanswered += 0.0 if self._app_paused else TICK
+            self._unanswered += 0.0 if self._app_paused else _TICK
             if self._unanswered >= settings.ping_timeout:
                 self._fail(1011, "no pong")
         elif self._ping_at and now >= self._ping_at:
@@ -277,6 +280,9 @@ class WebSocketConnection(Connection):
         self.worker.connections.add(self)
         self.worker.clock.watched.add(self)
         self.watch()
+        if self.worker.draining:
+            # The others were told before this one was accepted.
+            self.drain()
 
     # -- called by the transport ---------------------------------------------
 

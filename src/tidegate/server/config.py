@@ -134,9 +134,9 @@ class Config:
     ws_per_message_deflate: bool = option(
         True, "Compress messages if the client offers it.", group="WebSocket"
     )
-    ws_allowed_origins: str = option(
-        "",
-        "Origins that browsers may connect from, with commas; none means any.",
+    ws_allowed_origins: str | None = option(
+        None,
+        "Origins that browsers may connect from, with commas [default: any].",
         group="WebSocket",
     )
     timeout_ws_drain: float = option(
@@ -266,7 +266,7 @@ class Config:
 
     def websocket(self) -> WebSocketSettings:
         """Return how sockets are kept."""
-        origins = [item.strip().encode() for item in self.ws_allowed_origins.split(",")]
+        origins = [item.strip().encode() for item in (self.ws_allowed_origins or "").split(",")]
         return WebSocketSettings(
             enabled=self.ws != "none",
             ping_interval=self.ws_ping_interval or None,
