@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from .errors import BenchError, ServerError
 from .process import pin
 from .rows import Request, Row
 
-__all__ = ["GENERATORS", "Generator", "Load", "Wrk"]
+__all__ = ["GENERATORS", "Generator", "Load", "Sockets", "Wrk"]
 
 # Beyond the time it was asked to run for, a generator may take this long.
 GRACE = 15.0
@@ -89,7 +90,38 @@ class Wrk:
         return read_summary(done.stdout, done.stderr, row.request)
 
 
-GENERATORS: dict[str, Generator] = {"http1": Wrk()}
+class Sockets:
+    """WebSocket, by our own client: one thread, an echo at a time on each connection."""
+
+    name = "bench.sockets"
+
+    def version(self) -> str:
+        return self.name
+
+    def run(self, row: Row, port: int, seconds: int, core: int) -> Load:
+        command = [sys.executable, "-m", "bench.sockets"]
+        command += [str(port), str(row.connections), str(seconds)]
+        try:
+            done = subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                timeout=seconds + GRACE,
+                preexec_fn=pin(core),
+                cwd=Path(__file__).parent.parent,
+            )
+        except subprocess.TimeoutExpired:
+            raise ServerError("the load generator did not end in time") from None
+        found = re.search(r"^SUMMARY (\d+) (\d+) (\d+) (\d+)$", done.stdout, re.MULTILINE)
+        if found is None:
+            raise ServerError(done.stderr.strip()[-200:] or "the load generator said nothing")
+        messages, microseconds, errors, p99 = map(int, found.groups())
+        if messages == 0:
+            raise ServerError("not one message came back under load")
+        return Load(messages, microseconds / 1e6, errors, p99 / 1000)
+
+
+GENERATORS: dict[str, Generator] = {"http1": Wrk(), "websocket": Sockets()}
 
 # `done` runs once, after the measurement, so it costs the generator nothing.
 SUMMARY = b"""

@@ -64,12 +64,27 @@ LOAD_FIGURES = (
     Figure("p99", "99th percentile", "ms", digits=2),
 )
 
+MESSAGE_FIGURES = (
+    Figure("cpu", "CPU per message", "us", ranked=True),
+    Figure("rate", "messages/s", "", digits=0),
+    *LOAD_FIGURES[2:],
+)
+
 ROWS: dict[str, Row] = {
     row.name: row
     for row in (
         Row("hello", "GET, 13 bytes, 64 connections", "load", HELLO, LOAD_FIGURES),
         Row("tenkib", "GET, 10 KiB, 64 connections", "load", TEN_KIB, LOAD_FIGURES),
         Row("echo", "POST, 1 KiB echoed, 64 connections", "load", ECHO, LOAD_FIGURES),
+        Row(
+            "websocket",
+            "WebSocket, 64 bytes echoed, 32 connections",
+            "load",
+            HELLO,
+            MESSAGE_FIGURES,
+            connections=32,
+            protocol="websocket",
+        ),
         Row(
             "startup",
             "Start to first response",

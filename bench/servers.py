@@ -28,7 +28,7 @@ class Server:
     commands: Mapping[str, str]
     """Interface ("asgi", "wsgi") to command line, quoted as in a shell.  It may
     use ``{python}``, ``{target}``, ``{module}``, ``{attribute}`` and ``{port}``."""
-    protocols: frozenset[str] = frozenset({"http1"})
+    protocols: frozenset[str] = frozenset({"http1", "websocket"})
     environment: Mapping[str, str] = field(default_factory=dict)
     ours: bool = False
     """Tidegate: runs on the interpreter that runs the benchmark."""
@@ -132,8 +132,9 @@ SERVERS: dict[str, Server] = {
         Server(
             "freastal",
             "freastal",
-            # It has no command line.
-            {
+            # It has no command line, and no WebSocket.
+            protocols=frozenset({"http1"}),
+            commands={
                 "asgi": "{python} -c 'import freastal, {module};"
                 ' freastal.serve_asgi({module}.{attribute}, "127.0.0.1", {port})\''
             },

@@ -41,6 +41,8 @@ async def app(scope: Message, receive: Receive, send: Send) -> None:
             await send({"type": "http.response.body", "body": b""})
     elif scope["type"] == "lifespan":
         await live(receive, send)
+    elif scope["type"] == "websocket":
+        await converse(receive, send)
     else:
         raise RuntimeError(f"no row of this benchmark uses {scope['type']!r}")
 
@@ -58,6 +60,16 @@ async def echo(receive: Receive, send: Send) -> None:
     ]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+async def converse(receive: Receive, send: Send) -> None:
+    """Send every message back."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    message = await receive()
+    while message["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "bytes": message["bytes"]})
+        message = await receive()
 
 
 async def live(receive: Receive, send: Send) -> None:
