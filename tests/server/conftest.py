@@ -14,6 +14,8 @@ NAMES = ("", "tidegate", "tidegate.error", "tidegate.access")
 def restored_loggers() -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in NAMES]
     before = [(one, one.level, one.propagate, one.handlers.copy()) for one in loggers]
+    # Records must reach caplog.
+    logging.getLogger("tidegate").propagate = True
     yield
     for one, level, propagate, handlers in before:
         one.setLevel(level)

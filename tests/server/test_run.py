@@ -1,16 +1,10 @@
-"""``tidegate.run`` and whole processes: what only shows in one."""
+"""``tidegate.run`` and ``tidegate run`` as a process."""
 
 from __future__ import annotations
 
-import os
-import re
 import signal
-import socket
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +14,8 @@ from tidegate.errors import ConfigError
 from tidegate.server.config import Config
 from tidegate.server.run import loop_factory
 from tidegate.server.server import StartupFailed
+
+from .process import ask, connect, launched
 
 DEAF = """
 import asyncio
@@ -44,28 +40,10 @@ async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "lifespan.startup.failed", "message": "not today"})
 
 
-@contextmanager
-def process(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """Run ``tidegate run`` in a folder; yield the process and its port."""
-    command = [sys.executable, "-m", "tidegate", "run", *options, "--port", "0"]
-    with subprocess.Popen(
-        command, cwd=folder, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
-    ) as running:
-        try:
-            assert running.stderr is not None
-            for line in running.stderr:
-                found = re.search(r"running on http://127\.0\.0\.1:(\d+)", line)
-                if found:
-                    yield running, int(found[1])
-                    return
-            pytest.fail("the server never said where it listens")
-        finally:
-            running.kill()
-
-
-def test_an_application_that_does_not_start_is_the_callers_to_know() -> None:
+@pytest.mark.parametrize("loop", ["auto", "asyncio", "uvloop"])
+def test_an_application_that_does_not_start_is_the_callers_to_know(loop: Any) -> None:
     with pytest.raises(StartupFailed, match="not today"):
-        tidegate.run(refusing, port=0, lifespan="on")
+        tidegate.run(refusing, port=0, lifespan="on", loop=loop)
 
 
 @pytest.mark.parametrize(
@@ -82,8 +60,10 @@ def test_a_setting_that_cannot_be_used_is_refused(settings: dict[str, int], word
     assert words in str(caught.value)
 
 
-@pytest.mark.parametrize(("loop", "module"), [("asyncio", "asyncio"), ("uvloop", "uvloop")])
-def test_the_loop_is_the_one_asked_for(loop: str, module: str) -> None:
+@pytest.mark.parametrize(
+    ("loop", "module"), [("auto", "uvloop"), ("asyncio", "asyncio"), ("uvloop", "uvloop")]
+)
+def test_the_loop_is_the_one_asked_for(loop: Any, module: str) -> None:
     made = loop_factory(Config("a:b", loop=loop))()
     assert type(made).__module__.partition(".")[0] == module
     made.close()
@@ -93,11 +73,19 @@ def test_an_application_that_ignores_its_cancellation_does_not_keep_the_process(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "deaf.py").write_text(DEAF)
-    options = ["deaf:app", "--timeout-graceful-shutdown", "0"]
-    with process(tmp_path, *options) as (running, port):
-        client = socket.create_connection(("127.0.0.1", port), timeout=10)
-        with client:
-            client.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+    with launched(tmp_path, "deaf:app", "--timeout-graceful-shutdown", "0") as process:
+        with connect(process.port()) as client:
+            ask(client)
             assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
-            running.send_signal(signal.SIGTERM)
-            assert running.wait(timeout=10) == 0
+            process.send_signal(signal.SIGTERM)
+            process.says("Leaving 1 request")
+            process.says("Stopped")
+            assert process.wait() == 0
+
+
+def test_a_signal_ends_the_process_with_success(tmp_path: Path) -> None:
+    (tmp_path / "plain.py").write_text("async def app(scope, receive, send): raise ValueError\n")
+    with launched(tmp_path, "plain:app") as process:
+        process.port()
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 0

@@ -23,6 +23,7 @@ __all__ = [
     "BINARY",
     "CLOSE",
     "CONTINUATION",
+    "KEY",
     "PING",
     "PONG",
     "TEXT",

@@ -232,6 +232,10 @@ class Http1Core:
             self._state = _WAITING
             self._buffer += rest
             self._sink.on_request(head, b"", True)
+        elif head.body_length == len(rest):
+            # All of a small upload, and nothing else.
+            self._state = _WAITING
+            self._sink.on_request(head, rest, True)
         else:
             self._begin_body(head, rest)
 
