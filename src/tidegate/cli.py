@@ -144,12 +144,7 @@ def _run(**settings: Any) -> None:
         config = Config(**settings)
         if config.env_file is not None:
             _read_env_file(config.env_file)
-        if config.workers > 1:
-            from .server.supervisor import supervise
-
-            sys.exit(supervise(config))
-        else:
-            serve(config)
+        serve(config)
     except ConfigError as error:
         _fail(str(error), 2)
     except StartupFailed:

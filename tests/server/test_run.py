@@ -12,7 +12,7 @@ import tidegate
 from tidegate.asgi import Receive, Scope, Send
 from tidegate.errors import ConfigError
 from tidegate.server.config import Config
-from tidegate.server.run import loop_factory
+from tidegate.server.loops import loop_factory
 from tidegate.server.server import StartupFailed
 
 from .process import ask, connect, launched
@@ -73,14 +73,14 @@ def test_an_application_that_ignores_its_cancellation_does_not_keep_the_process(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "deaf.py").write_text(DEAF)
-    with launched(tmp_path, "deaf:app", "--timeout-graceful-shutdown", "0") as process:
-        with connect(process.port()) as client:
-            ask(client)
-            assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
-            process.send_signal(signal.SIGTERM)
-            process.says("Leaving 1 request")
-            process.says("Stopped")
-            assert process.wait() == 0
+    options = ["deaf:app", "--timeout-graceful-shutdown", "0"]
+    with launched(tmp_path, *options) as process, connect(process.port()) as client:
+        ask(client)
+        assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
+        process.send_signal(signal.SIGTERM)
+        process.says("Leaving 1 request")
+        process.says("Stopped")
+        assert process.wait() == 0
 
 
 def test_a_signal_ends_the_process_with_success(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import typing
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +20,7 @@ from ..errors import AppError, ConfigError
 from ..exchange.forwarded import Proxies
 from ..exchange.lifespan import LifespanMode
 from ..exchange.service import OnDisconnect, Policy
-from ..http import Field, field
+from ..http import CODING, CONNECTION, LENGTH, Field, field
 from ..net.timeouts import Timeouts
 from ..net.worker import WebSocketSettings
 from ..wire.http1.limits import Http1Limits
@@ -208,7 +209,8 @@ class Config:
     )
 
     def __post_init__(self) -> None:
-        """Check what types cannot say."""
+        """Check every value: settings also come from programs that mypy never saw."""
+        _check_types(self)
         _at_least(self, 0, "port", "fd", "backlog", "limit_max_requests_jitter")
         _at_least(self, 1, "workers", "limit_concurrency", "limit_max_requests")
         _at_least(self, 1, "max_fields", "max_head_size", "max_target_size", "max_read_ahead")
@@ -281,12 +283,40 @@ class Config:
         made = [field(b"server", b"tidegate")] if self.server_header else []
         for name, value in self.headers:
             try:
-                made.append(field(name.strip().encode("latin-1"), value.strip().encode("latin-1")))
+                one = field(name.strip().encode("latin-1"), value.strip().encode("latin-1"))
             except (AppError, UnicodeEncodeError) as error:
                 raise ConfigError(f"header {name!r}: {error}") from None
+            if one.role & (LENGTH | CODING | CONNECTION):
+                raise ConfigError(f"header {name!r} is not the same for every response")
+            made.append(one)
         if self.server_header and len([f for f in made if f.name.lower() == b"server"]) > 1:
             del made[0]  # the operator's own replaces ours
         return made
+
+
+def _check_types(config: Config) -> None:
+    hints = typing.get_type_hints(Config)
+    for each in dataclasses.fields(config):
+        value = getattr(config, each.name)
+        if each.name in ("app", "headers", "log_config"):
+            continue
+        allowed = _alternatives(hints[each.name])
+        if value is None and type(None) in allowed:
+            continue
+        kinds = tuple(kind for kind in allowed if isinstance(kind, type))
+        choices = [choice for choice in allowed if isinstance(choice, str)]
+        if choices and value not in choices:
+            raise ConfigError(f"{each.name} must be one of {', '.join(choices)}, not {value!r}")
+        if float in kinds and type(value) is int:
+            continue
+        if not choices and (type(value) not in kinds or value != value):
+            names = " or ".join(kind.__name__ for kind in kinds if kind is not type(None))
+            raise ConfigError(f"{each.name} must be {names}, not {value!r}")
+
+
+def _alternatives(hint: Any) -> tuple[Any, ...]:
+    """Return the types, or the words of a ``Literal``, that a hint allows."""
+    return typing.get_args(hint) or (hint,)
 
 
 def _at_least(config: Config, least: int, *names: str) -> None:

@@ -43,10 +43,11 @@ def configure(config: Config) -> None:
     """
     logging.addLevelName(TRACE, "TRACE")
     level = TRACE if config.log_level == "trace" else config.log_level.upper()
+    logger = logging.getLogger("tidegate")
+    logger.setLevel(logging.NOTSET)
     if config.log_config is not None:
         _load(config.log_config)
     else:
-        logger = logging.getLogger("tidegate")
         for handler in list(logger.handlers):
             logger.removeHandler(handler)
         stream = logging.StreamHandler(sys.stderr)
@@ -54,7 +55,9 @@ def configure(config: Config) -> None:
         stream.setFormatter(Formatter(sys.stderr.isatty() if colours is None else colours))
         logger.addHandler(stream)
         logger.propagate = False
-    logging.getLogger("tidegate").setLevel(level)
+    if logger.level == logging.NOTSET:
+        # The operator's own configuration did not say.
+        logger.setLevel(level)
 
 
 def _load(source: str | dict[str, Any]) -> None:
@@ -65,5 +68,6 @@ def _load(source: str | dict[str, Any]) -> None:
             logging.config.dictConfig(json.loads(Path(source).read_text("utf-8")))
         else:
             logging.config.fileConfig(source, disable_existing_loggers=False)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except Exception as error:
+        # Whatever logging makes of it: it evaluates names and calls what it finds.
         raise ConfigError(f"log_config {source!r}: {error}") from None

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
-from collections.abc import Callable
 from typing import Any
 
 from ..asgi import Application
 from ..errors import ConfigError
 from .config import Config
-from .server import Server
+from .loops import run_in_loop
+from .server import Server, StartupFailed
+from .supervisor import supervise
 
-if sys.platform != "win32":
-    import uvloop
-
-__all__ = ["loop_factory", "run", "serve"]
+__all__ = ["run", "serve"]
 
 
 def run(app: Application | str, **settings: Any) -> None:
@@ -35,22 +31,10 @@ def run(app: Application | str, **settings: Any) -> None:
 
 
 def serve(config: Config) -> None:
-    """Serve in a new event loop of the kind the configuration asks for."""
-    with asyncio.Runner(loop_factory=loop_factory(config)) as runner:
-        # Not runner.run(): it would turn Ctrl+C during the import of the
-        # application into a cancellation that a blocking import never sees.
-        runner.get_loop().run_until_complete(_serve(config))
-
-
-async def _serve(config: Config) -> None:
-    # The server's futures and events belong to the running loop.
-    await Server(config).serve()
-
-
-def loop_factory(config: Config) -> Callable[[], asyncio.AbstractEventLoop]:
-    """Return how to make the event loop that the configuration asks for."""
-    if sys.platform == "win32":
-        if config.loop == "uvloop":
-            raise ConfigError("loop 'uvloop' does not exist on Windows")
-        return asyncio.new_event_loop
-    return asyncio.new_event_loop if config.loop == "asyncio" else uvloop.new_event_loop
+    """Serve as configured, in this process or, with ``workers``, in several."""
+    if config.workers > 1:
+        if supervise(config):
+            raise StartupFailed("the application did not start")
+    else:
+        # The server's futures and events belong to the running loop.
+        run_in_loop(config, lambda: Server(config).serve())

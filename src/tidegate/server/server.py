@@ -148,13 +148,14 @@ class Server:
         if not await self._start(lifespan, stop):
             return
         worker = self._make_worker(application, lifespan)
-        accepting = await self._accept(worker, listeners)
-        seconds = time.monotonic() - began
-        if self._announces:
-            announce(listeners)
-        logger.debug("Started in %.0f ms, %s, process %d", seconds * 1000, speed(), os.getpid())
-        self.started.set()
+        accepting: list[asyncio.AbstractServer] = []
         try:
+            accepting += await self._accept(worker, listeners)
+            if self._announces:
+                announce(listeners)
+            seconds = time.monotonic() - began
+            logger.debug("Started in %.0f ms, %s, process %d", seconds * 1000, speed(), os.getpid())
+            self.started.set()
             await stop.until(1)
         finally:
             self.started.clear()

@@ -34,7 +34,8 @@ class Stop:
         """Ask to stop.  Safe to call from a signal handler or another thread."""
         if signum == signal.SIGINT or self.urgency == 0:
             self.urgency += 1
-        self._loop.call_soon_threadsafe(self._notify)
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._notify)
 
     def _notify(self) -> None:
         for waiter in self._waiters:

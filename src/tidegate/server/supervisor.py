@@ -20,7 +20,7 @@ from types import FrameType
 from ..errors import ConfigError
 from .config import Config
 from .logs import configure
-from .run import loop_factory
+from .loops import run_in_loop
 from .server import EXIT_STARTUP_FAILED, Server, StartupFailed, announce, listen
 
 __all__ = ["Supervisor", "supervise"]
@@ -153,21 +153,14 @@ def supervise(config: Config) -> int:
 
 def _work(config: Config, listeners: list[socket.socket]) -> None:
     """What a worker process does."""
-    loop = loop_factory(config)()
     try:
-        loop.run_until_complete(_serve(config, listeners))
+        run_in_loop(config, lambda: Server(config).serve(listeners))
     except (StartupFailed, ConfigError) as error:
         if isinstance(error, ConfigError):
             logger.error("%s", error)
         sys.exit(EXIT_STARTUP_FAILED)
     except KeyboardInterrupt:
         sys.exit(130)
-    finally:
-        loop.close()
-
-
-async def _serve(config: Config, listeners: list[socket.socket]) -> None:
-    await Server(config).serve(listeners)
 
 
 def _cause(exitcode: int | None) -> str:

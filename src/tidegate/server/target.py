@@ -50,7 +50,7 @@ def _name(target: object) -> str:
 
 def _import(target: str, app_dir: str) -> object:
     module_name, _, attributes = target.partition(":")
-    if not module_name or not attributes:
+    if not module_name or not attributes or module_name.startswith("."):
         near = module_name.removesuffix(".py").replace("/", ".").strip(".")
         hint = f"; did you mean '{near}:app'?" if near else ""
         raise ConfigError(f"the target must be 'module:attribute', not {target!r}{hint}")

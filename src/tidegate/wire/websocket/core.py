@@ -8,7 +8,7 @@ UTF-8 and messages that are too big are refused before their frame is complete.
 from __future__ import annotations
 
 import codecs
-from io import BytesIO, StringIO
+from io import BytesIO
 
 from ...errors import WebSocketError
 from ..sinks import WebSocketSink
@@ -30,8 +30,6 @@ from .limits import WebSocketLimits
 __all__ = ["WebSocketCore"]
 
 _Utf8Decoder = codecs.getincrementaldecoder("utf-8")
-
-_NOTHING = BytesIO()
 
 
 class WebSocketCore:
@@ -66,10 +64,10 @@ class WebSocketCore:
         self._compressed = False
         # Its content so far.  Not a list: one object for each fragment of a byte
         # or two would take thirty times the memory.
-        self._content: BytesIO | StringIO = _NOTHING
+        self._content = BytesIO()
         self._size = 0
         self._empty = 0
-        self._decoder: codecs.IncrementalDecoder | None = None  # None unless text
+        self._decoder: codecs.IncrementalDecoder | None = None  # None unless it is text
         self._controls = 0  # control frames since the last tick
         self.close_sent = False
         self.closed = False  # nothing more is read
@@ -193,7 +191,6 @@ class WebSocketCore:
             self._type = opcode
             self._compressed = bool(first & 0x40)
             self._size = self._empty = 0
-            self._content = StringIO() if opcode == TEXT else BytesIO()
             self._decoder = _Utf8Decoder() if opcode == TEXT else None
         if not self._compressed and self._size + length > self._limits.max_message_size:
             raise WebSocketError("message too big", 1009)
@@ -208,19 +205,18 @@ class WebSocketCore:
             room = self._limits.max_message_size - self._size
             plain = self._deflate.inflate(plain, room, last)
         self._size += len(plain)
-        piece: str | bytes = plain
         if self._decoder is not None:
             try:
-                piece = self._decoder.decode(plain, last)
+                # Only to judge it: as text it may take four times the memory.
+                self._decoder.decode(plain, last)
             except UnicodeDecodeError:
                 raise WebSocketError("a text message is not UTF-8", 1007) from None
-        content = self._content
-        content.write(piece)  # type: ignore[arg-type]
+        self._content.write(plain)
         if last:
+            content = self._content.getvalue()
+            self._content = BytesIO()
             self._type = 0
-            self._content = _NOTHING
-            self._decoder = None
-            self._sink.on_message(content.getvalue())
+            self._sink.on_message(content if self._decoder is None else content.decode())
 
     def _on_control(self, plain: bytes, ended: bool) -> None:
         self._payload += plain
