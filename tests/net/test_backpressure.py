@@ -211,6 +211,28 @@ async def test_a_response_whose_end_was_sent_does_not_wait_for_the_client() -> N
     assert ended == [True]
 
 
+async def test_a_client_that_asks_for_much_but_reads_nothing_is_served_one_thing_at_a_time() -> (
+    None
+):
+    size = 100_000
+
+    async def large(scope: Scope, receive: Receive, send: Send) -> None:
+        await respond(send, b"x" * size)
+
+    peer = Peer(large)
+    peer.transport.stall()
+    await peer.send(GET * 50)
+    await turns(100)
+    assert peer.transport.get_write_buffer_size() <= WRITE_BUFFER + 2 * size
+    for _ in range(60):
+        peer.transport.flow(size)
+        await turns()
+    peer.transport.flow()
+    await turns(100)
+    assert peer.transport.output.count(b"HTTP/1.1 200 OK") == 50
+    assert peer.transport.output.count(b"x") == 50 * size
+
+
 async def test_a_client_that_leaves_releases_send_with_an_error() -> None:
     application = Writer(10_000, 100)
     peer = Peer(application, Policy(on_disconnect="raise"))

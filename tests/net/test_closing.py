@@ -368,3 +368,27 @@ async def test_a_connection_of_any_protocol_may_have_nothing_to_watch() -> None:
     connection.watch()
     await peer.wait(5)
     assert peer.transport.closed
+
+
+async def test_an_application_that_sends_without_end_does_not_keep_a_lost_connection() -> None:
+    errors: list[BaseException] = []
+
+    async def flood(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        try:
+            while True:
+                await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        except OSError as error:
+            errors.append(error)
+
+    class Lost(FakeTransport):
+        """Fails in a write, as a socket does whose peer has reset it."""
+
+        def write(self, data: bytes | bytearray | memoryview) -> None:
+            super().write(data)
+            if self.writes == 10:
+                self.lose(ConnectionResetError())
+
+    peer = Peer(flood, transport=Lost())
+    await peer.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert len(errors) == 1

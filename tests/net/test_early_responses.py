@@ -267,6 +267,26 @@ async def test_a_client_that_did_not_wait_is_not_told_to_go_on() -> None:
     assert CONTINUE not in peer.transport.output
 
 
+@pytest.mark.parametrize("reads", [True, False])
+async def test_a_client_that_did_not_wait_may_not_stall_either(reads: bool) -> None:
+    application = Held()
+
+    async def reads_later(scope: Scope, receive: Receive, send: Send) -> None:
+        await application.released.wait()
+        await respond(send, await read_body(receive))
+
+    peer = Peer(reads_later)
+    await peer.send(post(5, headers=EXPECT))
+    await peer.send(b"a")
+    if reads:
+        application.release()
+        await turns()
+    await peer.wait(31)
+    assert peer.response().status == 408
+    application.release()
+    await turns()
+
+
 async def test_the_word_to_go_on_is_not_said_to_a_later_request() -> None:
     application = Held()
 

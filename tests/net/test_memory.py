@@ -3,42 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from tidegate.asgi import Application, Receive, Scope, Send
-from tidegate.exchange.http import HttpExchange
 from tidegate.exchange.service import Policy
-from tidegate.net.http1 import Http1Connection
 from tidegate.testing.peer import Peer, turns
-from tidegate.wire.http1.core import Http1Core
 
 from .applications import GET, Held, Listening, begin, chunked_post, flooding, hello, post, reading
 from .listener import serving
-
-KINDS = (Http1Connection, Http1Core, HttpExchange)
-
-
-def living() -> Counter[str]:
-    return Counter(type(one).__name__ for one in gc.get_objects() if isinstance(one, KINDS))
-
-
-@contextmanager
-def nothing_left() -> Iterator[None]:
-    """Fail if objects of ours made in the block outlive it without the collector's help."""
-    gc.collect()
-    before = living()
-    gc.disable()
-    try:
-        yield
-        left = living() - before
-    finally:
-        gc.enable()
-    assert not left
+from .memory import nothing_left
 
 
 async def answered(peer: Peer) -> None:

@@ -226,6 +226,36 @@ async def test_requests_that_came_before_the_end_are_all_answered(count: int) ->
     assert peer.transport.closed
 
 
+async def test_half_a_request_before_the_end_is_a_bad_request() -> None:
+    peer = Peer(echo_path)
+    loop = asyncio.get_running_loop()
+    loop.call_soon(peer.connection.data_received, get("/a") + get("/b")[:10])
+    loop.call_soon(peer.connection.eof_received)
+    await turns()
+    first = peer.response()
+    assert first.body == b"/a;"
+    assert first.rest.startswith(b"HTTP/1.1 400 ")
+    assert is_left(peer)
+
+
+async def test_a_waiting_application_hears_of_the_end_that_came_before_its_turn() -> None:
+    seen = []
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/b":
+            await receive()
+            seen.append((await receive())["type"])
+        await asyncio.sleep(0)
+        await respond(send, scope["path"].encode() + b";")
+
+    peer = Peer(application)
+    await peer.send(get("/a") + get("/b"))
+    await peer.half_close()
+    assert seen == ["http.disconnect"]
+    assert bodies(peer) == [b"/a;", b"/b;"]
+    assert peer.transport.closed
+
+
 async def test_requests_sent_at_once_with_the_end_are_all_answered_over_tcp() -> None:
     async with serving(echo_path) as (_, address):
         reader, writer = await asyncio.open_connection(*address)

@@ -92,6 +92,15 @@ class Connection(asyncio.Protocol):
         if self.exchange is not None:
             self.exchange.may_write()
 
+    def write(self, data: bytes) -> None:
+        """Send bytes, as part of a stream."""
+        self.transport.write(data)
+        if self.transport.is_closing():
+            # It takes everything and sends nothing.  Let the application wait
+            # for connection_lost(): one that sends in a loop would never let
+            # the event loop get there.
+            self.congested = True
+
     # -- deadlines -----------------------------------------------------------
 
     def wait_at_most(self, seconds: float, otherwise: Otherwise) -> None:

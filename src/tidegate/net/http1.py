@@ -175,7 +175,7 @@ class Http1Connection(Connection):
         """Send more content."""
         framed = self.core.send_body(data, ended)
         if framed:
-            self.transport.write(framed)
+            self.write(framed)
         if ended:
             self._on_response_end()
 

@@ -312,10 +312,6 @@ class WebSocketConnection(Connection):
 
     # -- Stream ----------------------------------------------------------------
 
-    def write(self, data: bytes) -> None:
-        """Send bytes."""
-        self.transport.write(data)
-
     def pause_reading(self) -> None:
         """Leave what the peer sends in the network."""
         if not self._reading_paused and not self.transport.is_closing():

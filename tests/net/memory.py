@@ -1,0 +1,38 @@
+"""Counts the objects of ours that live."""
+
+from __future__ import annotations
+
+import gc
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tidegate.exchange.http import HttpExchange
+from tidegate.exchange.websocket import WebSocketExchange
+from tidegate.net.http1 import Http1Connection
+from tidegate.net.websocket import WebSocketConnection, WebSocketSession
+from tidegate.wire.http1.core import Http1Core
+from tidegate.wire.websocket.core import WebSocketCore
+
+KINDS = (
+    *(Http1Connection, Http1Core, HttpExchange),
+    *(WebSocketConnection, WebSocketSession, WebSocketCore, WebSocketExchange),
+)
+
+
+def living() -> Counter[str]:
+    return Counter(type(one).__name__ for one in gc.get_objects() if isinstance(one, KINDS))
+
+
+@contextmanager
+def nothing_left() -> Iterator[None]:
+    """Fail if objects of ours made in the block outlive it without the collector's help."""
+    gc.collect()
+    before = living()
+    gc.disable()
+    try:
+        yield
+        left = living() - before
+    finally:
+        gc.enable()
+    assert not left
