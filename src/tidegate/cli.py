@@ -12,6 +12,7 @@ import os
 import sys
 import types
 import typing
+from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 import click
@@ -26,7 +27,9 @@ __all__ = ["main", "options_table"]
 
 class _Headers(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on
     name = "Name: value"
-    envvar_list_splitter = "\n"
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        return [line for line in rv.splitlines() if line.strip()]
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -160,20 +163,27 @@ def _fail(text: str, status: int) -> NoReturn:
 
 def _read_env_file(path: str) -> None:
     """Set what ``NAME=value`` lines say; what is set already stays."""
-    with open(path, encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            text = line.strip().removeprefix("export ")
-            if not text or text.startswith("#"):
-                continue
-            name, equals, value = text.partition("=")
-            if not equals or not name.strip():
-                raise ConfigError(f"env_file {path}, line {number}: not NAME=value: {text!r}")
-            os.environ.setdefault(name.strip(), _unquoted(value.strip()))
+    try:
+        lines = Path(path).read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"env_file {path}: {error}") from None
+    for number, line in enumerate(lines, 1):
+        text = line.strip().removeprefix("export ")
+        if not text or text.startswith("#"):
+            continue
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise ConfigError(f"env_file {path}, line {number}: not NAME=value: {text!r}")
+        os.environ.setdefault(name.strip(), _unquoted(value.strip()))
 
 
 def _unquoted(value: str) -> str:
-    if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
-        return value[1:-1]
+    """Take off the quotes, or the comment behind a value without any."""
+    quote = value[:1]
+    if quote and quote in "'\"":
+        end = value.find(quote, 1)
+        if end > 0 and not value[end + 1 :].partition("#")[0].strip():
+            return value[1:end]
     return value.partition(" #")[0].rstrip()
 
 

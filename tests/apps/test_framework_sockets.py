@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
 import pytest
@@ -57,6 +57,17 @@ def address(site: Site, path: str) -> str:
 @contextmanager
 def opened(site: Site, path: str, **options: Any) -> Iterator[ClientConnection]:
     with connect(address(site, path), proxy=None, open_timeout=TIMEOUT, **options) as socket:
+        yield socket
+
+
+@asynccontextmanager
+async def opened_in_loop(
+    site: Site, path: str, **options: Any
+) -> AsyncIterator[asynchronous.ClientConnection]:
+    async with (
+        asyncio.timeout(20),
+        asynchronous.connect(address(site, path), proxy=None, **options) as socket,
+    ):
         yield socket
 
 
@@ -144,26 +155,36 @@ def test_the_application_notices_that_its_client_left(site: Site, key: str, code
 
 @every_framework()
 def test_the_application_notices_that_its_client_vanished(site: Site, key: str) -> None:
-    with opened(site, f"/listen/{key}") as socket:
-        socket.send("here")
-        eventually(lambda: site.notes(key) == ["here"])
-        socket.close_socket()
+    async def vanish() -> None:
+        async with opened_in_loop(site, f"/listen/{key}") as socket:
+            await socket.send("here")
+            eventually(lambda: site.notes(key) == ["here"])
+            socket.transport.abort()
+
+    asyncio.run(vanish())
     left = "left" if framework(site) in KEEPS_THE_CODE else "left with 1006"
     eventually(lambda: site.notes(key) == ["here", left], what=left)
 
 
 @every_framework()
 def test_a_stream_waits_for_its_client_and_ends_with_it(site: Site, key: str) -> None:
-    with opened(site, f"/flood/{key}", compression=None, max_queue=1) as socket:
-        memory = PeakMemory(site.server.pid)
-        assert len(socket.recv(TIMEOUT)) == 65536
-        before = -1
-        while before != (before := site.sent(key)):
-            pass  # until the application waits
-        assert site.notes(key) == []
-        assert memory.growth() < 32 * MEGABYTE
-        socket.close_socket()
+    memory = PeakMemory(site.server.pid)
+
+    async def read_one_and_vanish() -> None:
+        async with opened_in_loop(site, f"/flood/{key}", compression=None, max_queue=1) as socket:
+            assert len(await socket.recv()) == 65536
+            # From here on nobody reads.
+            looks: list[int] = []
+            eventually(
+                lambda: looks.append(site.sent(key)) or looks[-5:] == [looks[-1]] * 5,
+                what="the application waits for its client",
+            )
+            assert site.notes(key) == []
+            socket.transport.abort()
+
+    asyncio.run(read_one_and_vanish())
     eventually(lambda: site.notes(key) == ["stream ended"], what="the application notices")
+    assert memory.growth() < 32 * MEGABYTE
     if framework(site) in PRINTS_WHAT_SEND_RAISES:
         site.forgive()
 
@@ -205,14 +226,12 @@ def test_paths_and_queries_are_decoded(
 
 @every_framework()
 def test_fifty_sockets_are_open_at_once(site: Site, key: str) -> None:
-    async def meet(number: int) -> str | bytes:
-        path = address(site, f"/meet/{key}/50")
-        async with asynchronous.connect(path, proxy=None, open_timeout=TIMEOUT) as socket:
+    async def meet() -> str | bytes:
+        async with opened_in_loop(site, f"/meet/{key}/50") as socket:
             return await socket.recv()
 
     async def all_meet() -> list[str | bytes]:
-        async with asyncio.timeout(20):
-            return await asyncio.gather(*(meet(number) for number in range(50)))
+        return await asyncio.gather(*(meet() for _ in range(50)))
 
     # None of them is answered before all have arrived.
     answers = [json.loads(answer) for answer in asyncio.run(all_meet())]

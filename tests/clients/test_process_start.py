@@ -131,7 +131,7 @@ def test_a_taken_port_is_named_in_one_line() -> None:
     assert done.returncode != 0
     line = only_line(done.stderr)
     assert port in line
-    assert "listens there" in line
+    assert "already in use" in line
 
 
 def test_an_address_of_another_machine_is_named_in_one_line() -> None:

@@ -35,4 +35,4 @@ def nothing_left() -> Iterator[None]:
         left = living() - before
     finally:
         gc.enable()
-    assert not left
+    assert not left, left

@@ -257,6 +257,18 @@ async def test_a_socket_counts_as_a_request_in_progress() -> None:
     assert (await peer.open()).status == 503
 
 
+async def test_a_proxy_that_is_trusted_says_who_the_client_is() -> None:
+    scopes = []
+
+    async def keeps(scope: Scope, receive: Receive, send: Send) -> None:
+        scopes.append(scope)
+        await echo(scope, receive, send)
+
+    peer = WebSocketPeer(keeps)
+    await peer.open(headers="X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\n")
+    assert (scopes[0]["client"], scopes[0]["scheme"]) == (("192.0.2.7", 0), "wss")
+
+
 # Pings.
 
 
@@ -649,15 +661,20 @@ async def test_draining_leaves_a_socket_alone_that_is_being_closed() -> None:
 
 
 async def test_draining_does_not_disturb_a_socket_whose_client_has_gone() -> None:
-    application = Listener()
-    peer = WebSocketPeer(application, settings=IMMEDIATELY)
+    application = Listener(drain=True)
+    peer = WebSocketPeer(application)
     await peer.open()
     socket = connection(peer)
+    session = socket.session
+    assert session is not None
     drain(peer)
-    peer.transport.lose()
-    await turns()
+    await peer.leave()
     assert application.close == (1006, "")
+    written = peer.transport.writes
+    session.go_away()
     socket.drain()
+    assert application.close == (1006, "")
+    assert peer.transport.writes == written
 
 
 async def test_a_socket_that_is_accepted_while_we_drain_is_closed_too() -> None:

@@ -25,6 +25,9 @@ __all__ = ["Http1Core"]
 _HEAD, _BODY, _WAITING, _CLOSED = range(4)
 
 
+_CLOSE = b"connection: close\r\n"
+
+
 class _Nobody:
     """Hears nothing."""
 
@@ -312,7 +315,8 @@ class Http1Core:
         if length != NO_BODY and not roles & LENGTH:
             framing = b"content-length: %d\r\n" % length
         if not self.keep_alive:
-            framing += b"connection: close\r\n"
+            # RFC 9110 section 7.8: Upgrade, in a 426, is about the connection.
+            framing += b"connection: close, upgrade\r\n" if status == 426 else _CLOSE
         elif head is not None and head.version == "1.0":
             framing += b"connection: keep-alive\r\n"
         return encode_head(status, fields, roles, defaults, framing, body)
@@ -330,12 +334,12 @@ class Http1Core:
         if self.head is None or self.head.version == "1.0":
             # The end of the connection is the end of the content.
             self._chunked = self.keep_alive = False
-            framing = b"connection: close\r\n"
+            framing = _CLOSE
         else:
             self._chunked = True
             framing = b"transfer-encoding: chunked\r\n"
             if not self.keep_alive:
-                framing += b"connection: close\r\n"
+                framing += _CLOSE
         if self._chunked:
             framed = chunk(body) if body else b""
             body = framed + LAST_CHUNK if ended else framed

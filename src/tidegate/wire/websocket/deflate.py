@@ -89,6 +89,11 @@ def _is_valid(name: str, value: str) -> bool:
     return False
 
 
+# A bomb is defused piece by piece: zlib would double one large result again and
+# again, and hold twice the limit before it is known to be too much.
+_STEP = 256 * 1024
+
+
 class Deflate:
     """Compresses what we send and inflates what the peer sends, within bounds.
 
@@ -134,19 +139,26 @@ class Deflate:
         return plain
 
     def _inflate(self, data: bytes, limit: int) -> bytes:
-        plain = b""
-        while data:
+        pieces: list[bytes] = []
+        room = limit + 1
+        full = False
+        while data or full:
             inflater = self._inflater
             if inflater is None:
                 # Whatever window the peer uses, the largest can read it.
                 inflater = self._inflater = zlib.decompressobj(wbits=-15)
-            plain += inflater.decompress(data, limit + 1 - len(plain))
-            if len(plain) > limit:
+            piece = inflater.decompress(data, min(room, _STEP))
+            pieces.append(piece)
+            # With room left over, zlib has given all that it has.
+            full = len(piece) == min(room, _STEP)
+            room -= len(piece)
+            if room <= 0:
                 raise WebSocketError("message too big", 1009)
-            data = inflater.unused_data
+            data = inflater.unconsumed_tail
             if inflater.eof:
+                data, full = inflater.unused_data, False
                 self._inflater = None
                 self._streams += 1
                 if self._streams > _MAX_STREAMS:
                     raise WebSocketError("too many deflate streams in a message", 1008)
-        return plain
+        return b"".join(pieces)
