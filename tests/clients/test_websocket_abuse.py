@@ -10,7 +10,18 @@ from pathlib import Path
 import httpx
 import pytest
 from launcher import Launcher, PeakMemory, Server, eventually
-from websocket_wire import BINARY, CONTINUATION, PING, TEXT, Wire, compressed, frame
+from websocket_wire import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    TEXT,
+    Wire,
+    compressed,
+    frame,
+    handshake,
+)
 
 APPLICATIONS = Path(__file__).parent / "applications"
 MEGABYTE = 1024 * 1024
@@ -45,22 +56,13 @@ def is_served(other: Wire, times: int = 20) -> None:
     assert seconds < PROMPT, f"{times} messages took {seconds:.1f} s"
 
 
-def stalls(wire: Wire, data: bytes, at_most: int) -> bool:
-    """Send ``data`` again and again; say whether the server stops taking it."""
-    wire.socket.settimeout(0.5)
-    try:
-        for _ in range(at_most // len(data)):
-            wire.send(data)
-    except TimeoutError:
-        return True
-    finally:
-        wire.socket.settimeout(20)
-    return False
+def notes(server: Server, key: str) -> list[str]:
+    return httpx.get(f"{server.base_url}/notes/{key}", trust_env=False).json()
 
 
-def sent_by(server: Server, key: str) -> int:
-    found = httpx.get(f"{server.base_url}/notes/{key}", trust_env=False).json()
-    return len(found)
+def release(server: Server, key: str) -> None:
+    """Let the application of this key receive."""
+    httpx.get(f"{server.base_url}/release/{key}", trust_env=False)
 
 
 def test_a_client_that_never_reads_fills_no_memory(server: Server, other: Wire) -> None:
@@ -80,7 +82,7 @@ def test_a_client_that_reads_nothing_of_its_echo_may_send_no_more(
     with Wire(server, receive_buffer=64 * 1024) as greedy:
         greedy.open("/echo")
         memory = PeakMemory(server.pid)
-        assert stalls(greedy, message, at_most=200 * MEGABYTE)
+        assert greedy.is_held_back(message, at_most=200 * MEGABYTE)
         is_served(other)
         assert memory.growth() < FLAT, memory.growth()
 
@@ -93,9 +95,39 @@ def test_an_application_that_does_not_receive_fills_no_memory(
     with Wire(server) as greedy:
         greedy.open(f"/ignore/{key}")
         memory = PeakMemory(server.pid)
-        assert stalls(greedy, message, at_most=200 * MEGABYTE)
+        assert greedy.is_held_back(message, at_most=200 * MEGABYTE)
         is_served(other)
         assert memory.growth() < FLAT, memory.growth()
+    release(server, key)
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000])
+def test_an_application_that_receives_slowly_fills_no_memory(
+    server: Server, other: Wire, key: str, size: int
+) -> None:
+    message = frame(BINARY, bytes(size)) * (MEGABYTE // (size + 6))
+    with Wire(server) as greedy:
+        greedy.open(f"/step/{key}")
+        memory = PeakMemory(server.pid)
+        for count in range(10):
+            assert greedy.is_held_back(message, at_most=20 * MEGABYTE, within=0.02)
+            release(server, key)
+            eventually(lambda: len(notes(server, key)) > count)  # noqa: B023
+        is_served(other)
+        assert memory.growth() < FLAT, memory.growth()
+    release(server, f"all-{key}")
+    release(server, key)
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+def test_a_socket_is_closed_at_once_though_messages_are_unread(server: Server, size: int) -> None:
+    with Wire(server) as wire:
+        wire.send(handshake("/once") + frame(BINARY, bytes(size)) * 1000)
+        wire.head()
+        assert wire.close_frame() == (4000, "one is enough")
+        wire.send(frame(CLOSE, (4000).to_bytes(2, "big")))
+        wire.socket.settimeout(3)
+        assert wire.rest() == b""
 
 
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
@@ -123,7 +155,7 @@ def test_a_decompression_bomb_goes_off_unheard(
 def test_many_bombs_are_no_worse_than_one(server: Server, other: Wire) -> None:
     bomb = frame(BINARY, compressed(bytes(MEGABYTE) for _ in range(100)), rsv1=True)
     memory = PeakMemory(server.pid)
-    for _ in range(20):
+    for _ in range(10):
         with Wire(server) as wire:
             wire.open("/echo", DEFLATE)
             wire.send(bomb)
@@ -160,7 +192,7 @@ def test_fragments_of_a_byte_or_two_fill_no_memory(server: Server, other: Wire) 
         assert memory.growth() < FLAT, memory.growth()
 
 
-@pytest.mark.parametrize("opcode", [PING, PING + 1], ids=["ping", "pong"])
+@pytest.mark.parametrize("opcode", [PING, PONG], ids=["ping", "pong"])
 @pytest.mark.parametrize("payload", [b"", bytes(125)], ids=["empty", "full"])
 def test_a_flood_of_pings_ends(server: Server, other: Wire, opcode: int, payload: bytes) -> None:
     flood = frame(opcode, payload) * 1000
@@ -175,19 +207,6 @@ def test_a_flood_of_pings_ends(server: Server, other: Wire, opcode: int, payload
             wire.rest()
         is_served(other)
         assert memory.growth() < FLAT, memory.growth()
-
-
-def test_a_slow_flood_of_pings_whose_pongs_are_not_read_ends(server: Server, other: Wire) -> None:
-    """Below the limit of pings a second, but nobody takes the answers."""
-    with Wire(server, receive_buffer=2048) as wire:
-        wire.open("/echo")
-        memory = PeakMemory(server.pid)
-        deadline = time.monotonic() + 3
-        while time.monotonic() < deadline:
-            if not wire.try_to_send(frame(PING, bytes(125)) * 10):
-                break
-            is_served(other)
-        assert memory.growth() < 8 * MEGABYTE
 
 
 def test_a_frame_announced_and_not_sent_costs_nothing(server: Server, other: Wire) -> None:
@@ -212,5 +231,4 @@ def test_a_connection_reset_in_the_middle_of_a_message_is_no_error(
         wire.send(frame(BINARY, bytes(1000))[:500])
         # A reset instead of an end.
         wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes((1, 0, 0, 0, 0, 0, 0, 0)))
-    url = f"{server.base_url}/notes/{key}"
-    eventually(lambda: httpx.get(url, trust_env=False).json() == ["here", "1006"])
+    eventually(lambda: notes(server, key) == ["here", "1006"])

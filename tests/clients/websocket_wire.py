@@ -34,6 +34,7 @@ FIELDS: dict[str, str | None] = {
     "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
 }
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+TIMEOUT = 20.0
 MASK = b"\x11\x22\x33\x44"
 
 
@@ -77,9 +78,10 @@ class Wire:
         if receive_buffer:
             # Only before connecting does it bound the window that TCP announces.
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.settimeout(20)
+        self.socket.settimeout(TIMEOUT)
         self.socket.connect(("127.0.0.1", server.port))
         self._received = bytearray()
+        self._unsent = memoryview(b"")
 
     def __enter__(self) -> Wire:
         return self
@@ -102,6 +104,23 @@ class Wire:
         except (BrokenPipeError, ConnectionResetError):
             return False
         return True
+
+    def is_held_back(self, data: bytes, at_most: int, within: float = 0.5) -> bool:
+        """Send ``data`` again and again; say whether the server stops taking it.
+
+        What it did not take is sent first the next time, so frames stay whole.
+        """
+        self.socket.settimeout(within)
+        try:
+            for _ in range(at_most // len(data)):
+                self._unsent = self._unsent or memoryview(data)
+                while self._unsent:
+                    self._unsent = self._unsent[self.socket.send(self._unsent) :]
+        except TimeoutError:
+            return True
+        finally:
+            self.socket.settimeout(TIMEOUT)
+        return False
 
     def open(self, path: str, fields: Mapping[str, str | None] | None = None) -> str:
         """Shake hands; return the response, which must be a 101."""

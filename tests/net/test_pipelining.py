@@ -250,8 +250,10 @@ async def test_a_waiting_application_hears_of_the_end_that_came_before_its_turn(
         await respond(send, scope["path"].encode() + b";")
 
     peer = Peer(application)
-    await peer.send(get("/a") + get("/b"))
+    loop = asyncio.get_running_loop()
+    loop.call_soon(peer.connection.data_received, get("/a") + get("/b"))
     await peer.half_close()
+    await turns()
     assert seen == ["http.disconnect"]
     assert bodies(peer) == [b"/a;", b"/b;"]
     assert peer.transport.closed

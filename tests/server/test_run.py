@@ -33,6 +33,19 @@ async def app(scope, receive, send):
 """
 
 
+STUCK = """
+import asyncio
+import threading
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+    await asyncio.to_thread(threading.Event().wait)
+"""
+
+
 async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
     """Refuse to start, so that ``run`` returns."""
     assert scope["type"] == "lifespan"
@@ -69,16 +82,17 @@ def test_the_loop_is_the_one_asked_for(loop: Any, module: str) -> None:
     made.close()
 
 
-def test_an_application_that_ignores_its_cancellation_does_not_keep_the_process(
-    tmp_path: Path,
+@pytest.mark.parametrize(("text", "words"), [(DEAF, "Leaving 1 request"), (STUCK, "cancelling")])
+def test_an_application_that_does_not_let_go_does_not_keep_the_process(
+    tmp_path: Path, text: str, words: str
 ) -> None:
-    (tmp_path / "deaf.py").write_text(DEAF)
+    (tmp_path / "deaf.py").write_text(text)
     options = ["deaf:app", "--timeout-graceful-shutdown", "0"]
     with launched(tmp_path, *options) as process, connect(process.port()) as client:
         ask(client)
         assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
         process.send_signal(signal.SIGTERM)
-        process.says("Leaving 1 request")
+        process.says(words)
         process.says("Stopped")
         assert process.wait() == 0
 

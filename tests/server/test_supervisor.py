@@ -11,7 +11,7 @@ import pytest
 
 from tidegate.errors import ConfigError
 from tidegate.server.config import Config
-from tidegate.server.supervisor import Supervisor
+from tidegate.server.supervisor import Supervisor, _cause
 
 from .process import Process, answer, ask, connect, get, launched
 
@@ -164,3 +164,16 @@ def test_workers_need_a_target_they_can_import() -> None:
 
     with pytest.raises(ConfigError, match="workers: several need the target as 'module:attribute'"):
         Supervisor(Config(app, workers=2))
+
+
+@pytest.mark.parametrize(
+    ("exitcode", "text"),
+    [
+        (1, "exit status 1"),
+        (-9, "signal SIGKILL"),
+        (-200, "signal 200"),
+        (None, "exit status None"),
+    ],
+)
+def test_the_cause_of_a_death_is_named(exitcode: int | None, text: str) -> None:
+    assert _cause(exitcode) == text

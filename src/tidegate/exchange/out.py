@@ -7,7 +7,7 @@ from typing import Protocol
 
 from ..http import Field
 
-__all__ = ["Address", "Out", "WebSocketOut"]
+__all__ = ["NOWHERE", "Address", "Out", "WebSocketOut"]
 
 Address = tuple[str, int | None]
 """Host and port, or the path of a Unix socket and None."""
@@ -78,3 +78,49 @@ class WebSocketOut(Out, Protocol):
 
     def close(self, code: int, reason: str) -> None:
         """Begin, or answer, the closing handshake."""
+
+
+class _Nowhere:
+    """Where an exchange sends that has outlived its connection: it is not congested."""
+
+    scheme = "http"
+    client = server = None
+    trusted = congested = False
+
+    def respond(
+        self,
+        status: int,
+        fields: Sequence[Field],
+        roles: int,
+        length: int | None,
+        body: bytes,
+        ended: bool,
+    ) -> None:
+        """Drop it."""
+
+    def send_body(self, data: bytes, ended: bool) -> None:
+        """Drop it."""
+
+    def want_body(self) -> None:
+        """There is none."""
+
+    def pause_reading(self) -> None:
+        """Nobody sends."""
+
+    def resume_reading(self) -> None:
+        """Nobody sends."""
+
+    def abort(self) -> None:
+        """It is over."""
+
+    def accept(self, subprotocol: str | None, fields: Sequence[Field]) -> None:
+        """Drop it."""
+
+    def send_message(self, message: str | bytes) -> None:
+        """Drop it."""
+
+    def close(self, code: int, reason: str) -> None:
+        """It is closed."""
+
+
+NOWHERE: WebSocketOut = _Nowhere()

@@ -20,7 +20,7 @@ from .access import CLIENT_LEFT
 from .disconnect import only_disconnected
 from .exchange import Exchange
 from .http import HttpExchange
-from .out import WebSocketOut
+from .out import NOWHERE, WebSocketOut
 from .sent import SENT
 from .service import Service
 
@@ -95,6 +95,8 @@ class WebSocketExchange(Exchange):
                 self.service.finished(self)
                 # A task that failed holds its traceback, which holds us.
                 self.task = None
+            if self._denial.complete:
+                self.detach()
 
     async def receive(self) -> Message:
         """Return the next event; after the last message ``websocket.disconnect`` for ever."""
@@ -188,6 +190,10 @@ class WebSocketExchange(Exchange):
         if self._state in (_CONNECTING, _DENYING):
             self._denial.peer_gone(status)
         self.peer_closed(1006, "")
+
+    def detach(self) -> None:
+        """Let go of the protocol below, which refers to us."""
+        self.out = self._socket = self._denial.out = NOWHERE
 
     def drain(self, seconds: float) -> bool:
         """The server shuts down; True if the application wants ``seconds`` for its last words."""

@@ -49,6 +49,7 @@ class Http1Connection(Connection):
         self._reads = True  # the transport is read from
         self._app_paused = False  # the application does not take its content
         self._ahead_paused = False  # requests enough wait for their turn
+        self._next_held = False  # the next request waits until the client reads
         self._answered = False  # the response is complete, its request is not
         self._began = False  # the bytes being received began a request
         self._head_started = False  # part of a head has arrived
@@ -88,6 +89,19 @@ class Http1Connection(Connection):
         self.exchange.peer_left()
         return True
 
+    def pause_writing(self) -> None:
+        """The client takes less than we send: no further request, then."""
+        super().pause_writing()
+        self._update_reading()
+
+    def resume_writing(self) -> None:
+        """The client caught up."""
+        super().resume_writing()
+        self._update_reading()
+        if self._next_held:
+            self._next_held = False
+            self._next()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of the core too."""
         super().connection_lost(exc)
@@ -125,7 +139,10 @@ class Http1Connection(Connection):
 
     def on_body(self, data: bytes, ended: bool) -> None:
         """Hand content to the exchange, or drop it if the response is over."""
-        self._continue_wanted = False
+        if self._continue_wanted:
+            # It did not wait for our word after all.
+            self._continue_wanted = False
+            self.watch()
         rate = self._request_body
         if rate is not None:
             rate.add(len(data), self.worker.clock.now)
@@ -208,6 +225,7 @@ class Http1Connection(Connection):
         """Answer 101 and hand the transport over (RFC 9110 section 15.2.2)."""
         self.transport.write(self.core.send_informational(101, [*_SWITCHING, *fields]))
         rest = self.core.hand_over()
+        self.core.release()
         self.exchange = None
         self.worker.connections.discard(self)
         self.worker.clock.watched.discard(self)
@@ -326,7 +344,9 @@ class Http1Connection(Connection):
             # application's call.
             self.service.loop.call_soon(self._next, context=self.service.context)
         elif core.keep_alive and not self.peer_ended:
-            if not self.congested:
+            if self.congested:
+                self._update_reading()
+            else:
                 self.deadline = self.worker.clock.now + self._keep_alive
                 self._on_deadline = Connection.leave
         else:
@@ -336,6 +356,10 @@ class Http1Connection(Connection):
     def _next(self) -> None:
         """Let the core go on to what it has buffered."""
         if self.closing:
+            return
+        if self.congested:
+            # One that asks for much and reads nothing is served one at a time.
+            self._next_held = True
             return
         try:
             self.core.next_request()
@@ -356,7 +380,8 @@ class Http1Connection(Connection):
 
     def _update_reading(self) -> None:
         """Read unless somebody minds."""
-        wanted = not (self._app_paused or self._ahead_paused)
+        idle = self.exchange is None and self._request_body is None
+        wanted = not (self._app_paused or self._ahead_paused or (self.congested and idle))
         if wanted == self._reads or self.transport.is_closing():
             return
         self._reads = wanted

@@ -188,8 +188,11 @@ class WebSocketSession:
         self.exchange.may_write()
 
     def lost(self) -> None:
-        """The stream is gone."""
+        """The stream is gone; nothing may refer to it or to us any more."""
         self.exchange.peer_gone()
+        self.exchange.detach()
+        self._core.release()
+        self._stream = None
 
     def on_tick(self, now: float) -> None:
         """About a second has passed."""

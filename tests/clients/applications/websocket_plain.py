@@ -119,6 +119,25 @@ async def ignore(scope: Scope, receive: Receive, send: Send, rest: str) -> None:
         await send({"type": "websocket.send", "text": str(count)})
 
 
+async def step(scope: Scope, receive: Receive, send: Send, rest: str) -> None:
+    """Receive one message each time the gate is opened, all once the gate "all-" is."""
+    await accept(send)
+    gate, every_gate = opened[rest], opened[f"all-{rest}"]
+    await gate.wait()
+    while (message := await receive())["type"] == "websocket.receive":
+        notes[rest].append(f"{len(message['bytes'])} bytes")
+        if not every_gate.is_set():
+            gate.clear()
+            await gate.wait()
+
+
+async def once(scope: Scope, receive: Receive, send: Send, rest: str) -> None:
+    """Receive one message and close."""
+    await accept(send)
+    await receive()
+    await send({"type": "websocket.close", "code": 4000, "reason": "one is enough"})
+
+
 async def hesitate(scope: Scope, receive: Receive, send: Send, rest: str) -> None:
     """Accept when the test says so, over the connection that ``plain.Knocking`` makes."""
     async with plain.Knocking():
@@ -157,8 +176,10 @@ SOCKETS = {
     "ignore": ignore,
     "leave": leave,
     "listen": listen,
+    "once": once,
     "refuse": refuse,
     "say-goodbye": say_goodbye,
     "scope": show_scope,
     "stay": stay,
+    "step": step,
 }

@@ -122,3 +122,11 @@ def test_a_close_payload_that_nobody_may_send_is_refused(payload: bytes, status:
     with pytest.raises(WebSocketError) as caught:
         parse_close(payload)
     assert caught.value.status == status
+
+
+def test_the_client_of_the_tests_refuses_what_no_server_may_send() -> None:
+    with pytest.raises(ValueError, match="masked"):
+        list(frames_in(masked(TEXT, b"a")))
+    with pytest.raises(ValueError, match="cut off"):
+        list(frames_in(build_frame(TEXT, b"abc")[:-1]))
+    assert Frame(CLOSE).close_code is None

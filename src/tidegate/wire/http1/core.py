@@ -28,22 +28,6 @@ _HEAD, _BODY, _WAITING, _CLOSED = range(4)
 _CLOSE = b"connection: close\r\n"
 
 
-class _Nobody:
-    """Hears nothing."""
-
-    def on_request(self, head: Head, body: bytes, ended: bool) -> None:
-        pass
-
-    def on_body(self, data: bytes, ended: bool) -> None:
-        pass
-
-    def on_trailers(self, fields: list[tuple[bytes, bytes]]) -> None:
-        pass
-
-
-_NOBODY = _Nobody()
-
-
 class Http1Core:
     """Parses the requests of one connection and frames their responses.
 
@@ -172,9 +156,10 @@ class Http1Core:
         self._buffer.clear()
 
     def release(self) -> None:
-        """Close, and let go of the sink, which usually refers to us."""
+        """Close for good, and let go of the sink, which usually refers to us."""
         self.close()
-        self._sink = _NOBODY
+        # Once closed there is nothing to tell it.
+        del self._sink
 
     def hand_over(self) -> bytes:
         """Give the connection to another protocol: return what that one must read first."""

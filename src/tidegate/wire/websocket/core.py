@@ -95,6 +95,12 @@ class WebSocketCore:
         """Some time has passed: the peer may send control frames again."""
         self._controls = 0
 
+    def release(self) -> None:
+        """Read no more, and let go of the sink, which usually refers to us."""
+        self.closed = True
+        # Once closed there is nothing to tell it.
+        del self._sink
+
     def _decode(self, payload: bytes) -> str:
         try:
             return payload.decode()

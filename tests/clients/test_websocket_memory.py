@@ -1,0 +1,92 @@
+"""What an idle socket costs.
+
+With ``TIDEGATE_SOCKETS=10000`` it is measured with ten thousand; ``pytest -s`` prints it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from launcher import Launcher, Server, eventually
+from websocket_wire import TEXT, Wire, frame, handshake
+
+APPLICATIONS = Path(__file__).parent / "applications"
+SOCKETS = int(os.environ.get("TIDEGATE_SOCKETS", "1000"))
+# Resident memory of the server for each, of which the kernel's buffers are no part.
+MAX_EACH = 8 * 1024
+BATCH = 100
+DEFLATE = {"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits"}
+
+
+@pytest.fixture
+def enough_files() -> Iterator[None]:
+    """Let this process, and the server it starts, open a file for each socket."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = SOCKETS + 500
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        pytest.skip(f"a process may open {hard} files here, not {needed}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, needed), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.timeout(60 + SOCKETS // 50)
+@pytest.mark.parametrize("fields", [{}, DEFLATE], ids=["plain", "deflate"])
+@pytest.mark.usefixtures("enough_files")
+def test_an_idle_socket_costs_little_memory(launch: Launcher, fields: dict[str, str]) -> None:
+    # Nobody here answers pings.
+    server = launch("websocket_plain:app", "--ws-ping-interval", "0", "--no-access-log")
+    with ExitStack() as stack:
+        # What all sockets share is there once the first have come.
+        keep_open(stack, server, BATCH, fields)
+        before = resident(server)
+        wires = keep_open(stack, server, SOCKETS, fields)
+        each = (resident(server) - before) / SOCKETS
+        print(f"\n{SOCKETS} idle sockets ({fields or 'plain'}): {each:.0f} bytes each")
+        assert each < MAX_EACH, f"{each:.0f} bytes for each of {SOCKETS} sockets"
+        # They are all alive.
+        for wire in wires[:: SOCKETS // 100]:
+            wire.send(frame(TEXT, b"hello"))
+            assert wire.frame() == (TEXT, b"hello")
+    # And cost nothing any more: the next ones find room where they were.
+    with ExitStack() as stack:
+        before = resident(server)
+        keep_open(stack, server, SOCKETS, fields)
+        more = (resident(server) - before) / SOCKETS
+        assert more < MAX_EACH / 4, f"{more:.0f} bytes more for each of the next {SOCKETS} sockets"
+
+
+def keep_open(stack: ExitStack, server: Server, count: int, fields: dict[str, str]) -> list[Wire]:
+    """Open sockets in batches: fewer round trips, and never more than the backlog holds."""
+    wires: list[Wire] = []
+    for start in range(0, count, BATCH):
+        batch = [stack.enter_context(Wire(server)) for _ in range(min(BATCH, count - start))]
+        for wire in batch:
+            wire.send(handshake("/echo", fields))
+        for wire in batch:
+            answer = wire.head()
+            assert answer.startswith("HTTP/1.1 101 "), answer
+            assert ("permessage-deflate" in answer) == bool(fields)
+        wires += batch
+    return wires
+
+
+def resident(server: Server) -> int:
+    """Return the resident memory of the server, once it does nothing any more."""
+    looks: list[int] = []
+
+    def is_still() -> bool:
+        status = Path(f"/proc/{server.pid}/status").read_text()
+        found = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
+        assert found, status
+        looks.append(int(found[1]) * 1024)
+        return len(looks) > 3 and len(set(looks[-3:])) == 1
+
+    eventually(is_still, within=10, what="the memory of the server stays the same")
+    return looks[-1]
