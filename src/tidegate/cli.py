@@ -22,7 +22,7 @@ from ._version import __version__
 from .errors import ConfigError
 from .server.config import Config
 
-__all__ = ["main", "options_table"]
+__all__ = ["main", "options_table", "program"]
 
 
 class _Headers(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on
@@ -210,3 +210,17 @@ main.add_command(
         short_help="Serve an application.",
     )
 )
+
+
+def program() -> None:
+    """The command ``tidegate``: ``main``, and then the process really ends."""
+    status: Any = 0
+    try:
+        main()
+    except SystemExit as end:
+        status = end.code
+        raise
+    finally:
+        from .server.loops import leave_threads_behind
+
+        leave_threads_behind(status if isinstance(status, int) else 1)

@@ -2,8 +2,8 @@
 
 Timers per connection and per read cost more than the requests they guard.  So
 a connection only keeps a number, ``deadline``, and once a second the clock
-asks those whose moment has passed.  Deadlines are therefore late by up to a
-second, which no limit of ours minds.
+asks those whose moment has passed.  Deadlines are therefore early or late by up
+to a second, which no limit of ours minds.
 """
 
 from __future__ import annotations

@@ -63,7 +63,9 @@ class Connection(asyncio.Protocol):
         self.trusted = self.service.policy.proxies.trusts(host)
         self.worker.connections.add(self)
         self.worker.clock.watched.add(self)
-        self.wait_at_most(self.worker.timeouts.first_byte, Connection.leave)
+        # One that slipped in as we stop must not hold that up.
+        seconds = 0.0 if self.worker.draining else self.worker.timeouts.first_byte
+        self.wait_at_most(seconds, Connection.leave)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the exchange and let go of everything."""

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from ..errors import BadRequest, PeerError
 from ..exchange.http import HttpExchange
-from ..http import NO_BODY, Field, Head, field, phrase
+from ..http import NO_BODY, Field, Head, field
 from ..wire.http1.core import Http1Core
-from ..wire.websocket.handshake import read_handshake, wants_websocket
+from ..wire.websocket.handshake import check_origin, read_handshake, wants_websocket
 from .clock import NEVER
 from .connection import Connection
+from .refusal import refusal
 from .timeouts import Rate
 from .websocket import WebSocketConnection, WebSocketSession
 from .worker import Worker
@@ -26,16 +27,9 @@ _MAX_PIPELINED = 64 * 1024
 # What of a request nobody wants may still come, so that the connection lives on.
 _MAX_UNWANTED = 64 * 1024
 
-_PLAIN_TEXT = field(b"content-type", b"text/plain; charset=utf-8")
 _SWITCHING = (field(b"upgrade", b"websocket"),)
 
 _ALLOW = field(b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
-
-# What a refusal must say besides its status (RFC 9110, RFC 6455 section 4.4).
-_EXPLANATIONS = {
-    426: (field(b"sec-websocket-version", b"13"), field(b"upgrade", b"websocket")),
-    503: (field(b"retry-after", b"1"),),
-}
 
 
 class Http1Connection(Connection):
@@ -254,10 +248,7 @@ class Http1Connection(Connection):
     def _open_socket(self, head: Head) -> None:
         """Start an exchange for a request that asks for a WebSocket."""
         handshake = read_handshake(head)
-        allowed = self.worker.websocket.allowed_origins
-        origins = [value for name, value in head.headers if name == b"origin"]
-        if allowed and origins and not all(origin in allowed for origin in origins):
-            raise BadRequest("sockets from that origin are not allowed", 403)
+        check_origin(head, self.worker.websocket.allowed_origins)
         # If it is refused, a client that sent frames already must not have
         # them taken for a request.
         self.core.keep_alive = False
@@ -319,9 +310,7 @@ class Http1Connection(Connection):
         Not if we are shutting down, nor if too much content may come that
         nobody wants, nor if the client holds it back until we ask.
         """
-        remaining = self.core.body_remaining
-        if remaining is None:
-            remaining = 0
+        remaining = self.core.body_remaining or 0  # None if nobody knows
         last = self.worker.draining or (self.peer_ended and not self.core.buffered)
         if last or self._continue_wanted or remaining > _MAX_UNWANTED:
             self.core.keep_alive = False
@@ -407,10 +396,5 @@ class Http1Connection(Connection):
             return
         self.core.close()
         self.core.keep_alive = False
-        text = f"{error.status} {phrase(error.status)}: {error.reason}\n".encode()
-        fields = [_PLAIN_TEXT, *_EXPLANATIONS.get(error.status, ())]
-        head = self.core.head
-        length = NO_BODY if head is not None and head.method == "HEAD" else len(text)
-        answer = self.core.respond(error.status, fields, 0, length, self.service.defaults)
-        self.transport.write(answer if length == NO_BODY else answer + text)
+        self.transport.write(refusal(self.core, error, self.service.defaults))
         self.leave_gently()

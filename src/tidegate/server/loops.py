@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import sys
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -13,11 +16,16 @@ from .config import Config
 if sys.platform != "win32":
     import uvloop
 
-__all__ = ["loop_factory", "run_in_loop"]
+__all__ = ["leave_threads_behind", "loop_factory", "run_in_loop"]
 
 # What is left after the server has stopped is the application's own, and has
 # this long to end.
 _LAST_SECONDS = 1.0
+
+# The interpreter waits for threads of executors, for ever if need be.
+_THREAD_SECONDS = 5.0
+
+logger = logging.getLogger("tidegate.error")
 
 
 def loop_factory(config: Config) -> Callable[[], asyncio.AbstractEventLoop]:
@@ -55,3 +63,17 @@ async def _end_the_rest() -> None:
         task.cancel()
     if rest:
         await asyncio.wait(rest, timeout=_LAST_SECONDS)
+
+
+def leave_threads_behind(status: int = 0) -> None:
+    """Let the process end with ``status`` soon, even if threads of the application do not."""
+
+    def leave() -> None:
+        logger.error("Leaving threads that did not end within %g s", _THREAD_SECONDS)
+        logging.shutdown()
+        os._exit(status)
+
+    timer = threading.Timer(_THREAD_SECONDS, leave)
+    # It must not keep the process itself.
+    timer.daemon = True
+    timer.start()

@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import time
+from contextlib import suppress
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
@@ -20,7 +21,7 @@ from types import FrameType
 from ..errors import ConfigError
 from .config import Config
 from .logs import configure
-from .loops import run_in_loop
+from .loops import leave_threads_behind, run_in_loop
 from .server import EXIT_STARTUP_FAILED, Server, StartupFailed, announce, listen
 
 __all__ = ["Supervisor", "supervise"]
@@ -70,6 +71,9 @@ class Supervisor:
             self._end()
             for signum, handler in before.items():
                 signal.signal(signum, handler)
+            # Not before: the handlers write to it.
+            os.close(self._wake_reader)
+            os.close(self._wake_writer)
         return EXIT_STARTUP_FAILED if self._startup_failed else 0
 
     def _watch(self) -> None:
@@ -129,10 +133,9 @@ class Supervisor:
                 logger.error("Worker %d did not stop; killing it", worker.pid)
                 worker.kill()
                 worker.join()
-        os.close(self._wake_reader)
-        os.close(self._wake_writer)
         if config.uds is not None:
-            os.unlink(config.uds)
+            with suppress(FileNotFoundError):
+                os.unlink(config.uds)
         logger.info("All workers have stopped")
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
@@ -155,6 +158,7 @@ def _work(config: Config, listeners: list[socket.socket]) -> None:
     """What a worker process does."""
     try:
         run_in_loop(config, lambda: Server(config).serve(listeners))
+        leave_threads_behind()
     except (StartupFailed, ConfigError) as error:
         if isinstance(error, ConfigError):
             logger.error("%s", error)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...errors import BadRequest
 from ...http import Head
 
-__all__ = ["Handshake", "accept_key", "read_handshake", "wants_websocket"]
+__all__ = ["Handshake", "accept_key", "check_origin", "read_handshake", "wants_websocket"]
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -50,6 +51,16 @@ def read_handshake(head: Head, keyed: bool = True) -> Handshake:
         subprotocols=[item.strip() for item in protocols.split(",") if item.strip()],
         extensions=b",".join(_values(head, b"sec-websocket-extensions")),
     )
+
+
+def check_origin(head: Head, allowed: Sequence[bytes]) -> None:
+    """Refuse (403) a page of an origin that is not ``allowed``; none given allows any.
+
+    Clients other than browsers send no Origin, and are not pages (RFC 6455
+    section 10.2).
+    """
+    if allowed and any(origin not in allowed for origin in _values(head, b"origin")):
+        raise BadRequest("sockets from that origin are not allowed", 403)
 
 
 def accept_key(key: bytes) -> bytes:
