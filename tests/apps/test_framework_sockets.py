@@ -148,6 +148,8 @@ def test_the_application_closes_with_a_code_and_a_reason(site: Site, code: int) 
 def test_the_application_notices_that_its_client_left(site: Site, key: str, code: int) -> None:
     with opened(site, f"/listen/{key}") as socket:
         socket.send("here")
+        # Quart would drop what its handler has not received yet.
+        eventually(lambda: site.notes(key) == ["here"])
         socket.close(code, "bis später")
     left = "left" if framework(site) in KEEPS_THE_CODE else f"left with {code}"
     eventually(lambda: site.notes(key) == ["here", left], what=left)

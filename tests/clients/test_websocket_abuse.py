@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -47,13 +49,14 @@ def other(server: Server) -> Iterator[Wire]:
         is_served(wire)
 
 
-def is_served(other: Wire, times: int = 20) -> None:
+def is_served(other: Wire, within: float = PROMPT) -> None:
+    """Have twenty messages echoed, one after the other."""
     began = time.monotonic()
-    for number in range(times):
+    for number in range(20):
         other.send(frame(TEXT, b"number %d" % number))
         assert other.frame() == (TEXT, b"number %d" % number)
     seconds = time.monotonic() - began
-    assert seconds < PROMPT, f"{times} messages took {seconds:.1f} s"
+    assert seconds < within, f"20 messages took {seconds:.1f} s"
 
 
 def notes(server: Server, key: str) -> list[str]:
@@ -162,6 +165,48 @@ def test_many_bombs_are_no_worse_than_one(server: Server, other: Wire) -> None:
             assert wire.close_frame()[0] == 1009
     is_served(other)
     assert memory.growth() < FLAT, memory.growth()
+
+
+@pytest.mark.parametrize("size", [65536, 16 * MEGABYTE])
+def test_messages_that_are_small_only_on_the_way_are_not_all_unpacked(
+    server: Server, other: Wire, key: str, size: int
+) -> None:
+    """None is too big, but many arrive in one read while the application is busy."""
+    message = frame(BINARY, compressed([bytes(size)]), rsv1=True)
+    with Wire(server) as wire:
+        no_takeover = "permessage-deflate; client_no_context_takeover"
+        wire.open(f"/ignore/{key}", {"Sec-WebSocket-Extensions": no_takeover})
+        memory = PeakMemory(server.pid)
+        assert wire.is_held_back(message, at_most=8 * MEGABYTE)
+        is_served(other)
+        # The read-ahead, and one message on top.
+        assert memory.growth() < 40 * MEGABYTE, memory.growth()
+    release(server, key)
+
+
+@pytest.mark.parametrize("size", [0, 100, MEGABYTE])
+def test_a_client_that_sends_without_end_leaves_time_for_the_others(
+    server: Server, other: Wire, size: int
+) -> None:
+    """The application receives as fast as it can, so nothing holds the client back."""
+    messages = frame(BINARY, bytes(size)) * (MEGABYTE // (size + 6) + 1)
+    with Wire(server) as greedy:
+        greedy.open("/count")
+        ended = threading.Event()
+
+        def flood() -> None:
+            while not ended.is_set() and greedy.try_to_send(messages):
+                pass
+
+        with ThreadPoolExecutor(1) as pool:
+            flooding = pool.submit(flood)
+            try:
+                for _ in range(5):
+                    is_served(other, within=0.5)
+            finally:
+                ended.set()
+                greedy.socket.shutdown(socket.SHUT_RDWR)
+            flooding.result()
 
 
 def test_a_million_empty_fragments_are_too_many(server: Server, other: Wire) -> None:

@@ -68,11 +68,12 @@ def test_the_largest_message_comes_back(server: Server, connect: Connect, compre
 @every_client
 @compressed_or_not
 def test_a_larger_message_closes_the_socket(
-    server: Server, connect: Connect, compressed: bool
+    launch: Launcher, connect: Connect, compressed: bool
 ) -> None:
+    server = launch("websocket_plain:app", "--ws-max-size", "100000")
     with connect(server, "/echo", compressed=compressed) as peer:
         with suppress(Closed):  # it may be told while it sends
-            peer.send(LARGE + b"!")
+            peer.send(b"x" * 100_001)
         with pytest.raises(Closed) as closed:
             peer.receive()
         assert (closed.value.code, closed.value.reason) == (1009, "message too big")

@@ -558,7 +558,7 @@ ENDS = {
 
 
 @pytest.mark.parametrize("how", ENDS)
-async def test_76_77_78_whatever_ends_a_socket_the_application_hears_code_and_reason(how):
+async def test_76_whatever_ends_a_socket_the_application_hears_code_and_reason(how):
     application = Listening()
     peer = WebSocketPeer(application)
     await peer.open()
@@ -589,6 +589,37 @@ async def test_76_several_may_wait_and_all_are_told():
     await turns()
     await peer.leave()
     assert [(await one)["type"] for one in waiting] == ["websocket.disconnect"] * 3
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [(closing(1000), 1000), (closing(4999), 4999), (closing(1012), 1012), (closing(), 1005)],
+)
+async def test_77_the_code_is_that_of_the_peer_and_1005_if_it_gave_none(sent, code):
+    peer, application = await opened()
+    await peer.send(sent)
+    assert (await application.receive())["code"] == code
+
+
+async def test_77_a_socket_that_just_died_is_1006():
+    peer, application = await opened()
+    await peer.leave()
+    assert (await application.receive())["code"] == 1006
+
+
+async def test_77_what_came_first_is_what_counts():
+    peer, application = await opened()
+    await peer.send(closing(1001))
+    await peer.leave()
+    assert (await application.receive())["code"] == 1001
+
+
+@pytest.mark.parametrize("reason", ["", "ä€", "x" * 123])
+async def test_78_the_reason_of_the_peer_is_passed_on(reason):
+    peer, application = await opened()
+    await peer.send(closing(4000, reason))
+    expected = {"type": "websocket.disconnect", "code": 4000, "reason": reason}
+    assert await application.receive() == expected
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,46 @@ async def opened(**more: Any) -> tuple[WebSocketPeer, Manual, WebSocketConnectio
     return peer, application, connection
 
 
+async def test_a_connection_that_served_requests_may_become_a_socket() -> None:
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket":
+            await echo(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"hello"})
+
+    peer = WebSocketPeer(application)
+    for _ in range(2):
+        assert (await peer.get()).body == b"hello"
+    await peer.wait(1)
+    assert (await peer.open()).status == 101
+    assert await peer.ask(masked(TEXT, b"hello")) == [Frame(TEXT, b"hello")]
+    # The deadlines of HTTP are not those of sockets.
+    await peer.wait(15)
+    assert not peer.transport.closed
+
+
+async def test_a_handshake_may_wait_behind_a_request() -> None:
+    application = Manual()
+
+    async def either(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket":
+            await echo(scope, receive, send)
+            return
+        await application(scope, receive, send)
+
+    peer = WebSocketPeer(either)
+    await peer.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" + handshake() + masked(TEXT, b"early"))
+    await application.send({"type": "http.response.start", "status": 200, "headers": []})
+    await application.send({"type": "http.response.body", "body": b"hello"})
+    await application.end()
+    response = peer.response()
+    assert response.body == b"hello"
+    peer.transport.output = response.rest
+    assert peer.answer().status == 101
+    assert peer.frames() == [Frame(TEXT, b"early")]
+
+
 async def test_reading_resumes_when_both_the_peer_and_the_application_keep_up() -> None:
     for peer_is_first in (True, False):
         peer, application, _ = await opened(policy=Policy(max_queue=2))

@@ -23,18 +23,28 @@ logger = logging.getLogger("tidegate.error")
 class Exchange:
     """Base of exchanges; has no ``__init__``: each call would cost every request."""
 
-    __slots__ = ("_told", "_waiters", "gone", "out", "service", "task")
+    __slots__ = ("_grace", "_told", "_waiters", "gone", "out", "service", "task")
 
     out: Out
     service: Service
     task: asyncio.Task[None] | None  # None until started
     gone: bool  # the client cannot be reached
+    _grace: asyncio.TimerHandle | None  # None unless the client left
     _told: bool  # the application knows that the client has gone
     _waiters: list[asyncio.Future[None]] | None  # None while nobody waits
 
     def may_write(self) -> None:
         """The peer takes data again."""
         self._wake()
+
+    def _finished(self) -> None:
+        """The call is over, and it had to wait."""
+        self.service.finished(self)
+        # A task that failed holds its traceback, which holds us; a timer too.
+        self.task = None
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
 
     def _is_idle(self) -> bool:
         """Say whether a call that nobody listens to may be cancelled."""
@@ -82,8 +92,9 @@ class Exchange:
         """The client left: tell who waits, and see later who does not react."""
         self._wake()
         policy = self.service.policy
-        if policy.on_disconnect == "cancel":
-            self.service.loop.call_later(policy.disconnect_grace, self._cancel_if_idle)
+        if policy.on_disconnect == "cancel" and self.task is not None:
+            loop = self.service.loop
+            self._grace = loop.call_later(policy.disconnect_grace, self._cancel_if_idle)
 
     def _cancel_if_idle(self) -> None:
         # One that was told decides for itself.

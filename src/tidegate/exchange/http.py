@@ -83,6 +83,7 @@ class HttpExchange(Exchange):
         self._delivered = False  # the application was told so
         self._paused = False  # we asked the protocol to stop reading
         self._left = False  # the client sends no more, perhaps still listens
+        self._grace = None
         self._told = False  # the application knows that the client has gone
         self._waiters: list[asyncio.Future[None]] | None = None  # None while nobody waits
         self.gone = False  # the client cannot be reached
@@ -114,9 +115,7 @@ class HttpExchange(Exchange):
                 self._ended_early()
         finally:
             if self.task is not None:
-                self.service.finished(self)
-                # A task that failed holds its traceback, which holds us.
-                self.task = None
+                self._finished()
 
     async def receive(self) -> Message:
         """Return the next event: content as it arrived, then ``http.disconnect`` for ever."""

@@ -76,7 +76,7 @@ class Service:
         self.spec_version = "2.3" if policy.on_disconnect == "ignore" else "2.5"
         self._complaints = 0
 
-    def finished(self, call: Running) -> None:
+    def finished(self, call: Any) -> None:
         """An application call that had to wait is over."""
         self.running.discard(call)
         if not self.running:

@@ -60,6 +60,7 @@ class WebSocketExchange(Exchange):
         self.service = service
         self.task = None
         self.gone = False
+        self._grace = None
         self._told = False
         self._waiters = None
         self._denial = HttpExchange(out, service, head, b"", True)
@@ -92,9 +93,7 @@ class WebSocketExchange(Exchange):
             self._end(1000, failed=False)
         finally:
             if self.task is not None:
-                self.service.finished(self)
-                # A task that failed holds its traceback, which holds us.
-                self.task = None
+                self._finished()
             if self._denial.complete:
                 self.detach()
 

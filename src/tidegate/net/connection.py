@@ -18,9 +18,6 @@ from .worker import Worker
 
 __all__ = ["Connection"]
 
-# A peer that we are leaving may still send this much into the void.
-_MAX_DISCARDED = 4 * 1024 * 1024
-
 _WRITE_BUFFER = 64 * 1024
 
 # Functions, not bound methods: a connection that refers to itself would live
@@ -32,6 +29,9 @@ class Connection(asyncio.Protocol):
     """The parts of a connection that do not depend on the protocol."""
 
     transport: asyncio.Transport
+
+    # A peer that we are leaving may still send this much into the void.
+    max_discarded = 4 * 1024 * 1024
 
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
@@ -170,7 +170,7 @@ class Connection(asyncio.Protocol):
     def discard(self, data: bytes) -> None:
         """Throw away what a peer sends that we are leaving."""
         self._discarded += len(data)
-        if self._discarded > _MAX_DISCARDED:
+        if self._discarded > self.max_discarded:
             self.transport.abort()
 
     def abort(self) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ..errors import WebSocketError
-from ..exchange.out import Address, Out
+from ..exchange.out import Out
 from ..exchange.websocket import WebSocketExchange
 from ..http import Field, Head, field
 from ..wire.websocket.core import WebSocketCore
@@ -58,8 +58,11 @@ class WebSocketSession:
 
     def __init__(self, carrier: Carrier, worker: Worker, head: Head, handshake: Handshake) -> None:
         self.worker = worker
-        self._carrier = carrier
+        # Idle sockets must be cheap: what served the handshake is let go of.
+        self._carrier: Carrier | None = carrier
         self._handshake = handshake
+        self.scheme, self.client, self.server = carrier.scheme, carrier.client, carrier.server
+        self.trusted = carrier.trusted
         self._stream: Stream | None = None  # None until accepted
         self._core = WebSocketCore(self, worker.websocket_limits)
         self.exchange = WebSocketExchange(self, worker.service, head, handshake.subprotocols)
@@ -75,29 +78,10 @@ class WebSocketSession:
     # -- Out: what the exchange calls ----------------------------------------
 
     @property
-    def scheme(self) -> str:
-        """``http`` or ``https``; the exchange makes it ``ws`` or ``wss``."""
-        return self._carrier.scheme
-
-    @property
-    def client(self) -> Address | None:
-        """The peer's address."""
-        return self._carrier.client
-
-    @property
-    def server(self) -> Address | None:
-        """Ours."""
-        return self._carrier.server
-
-    @property
-    def trusted(self) -> bool:
-        """Whether the peer is a proxy whose word we take."""
-        return self._carrier.trusted
-
-    @property
     def congested(self) -> bool:
         """Whether the peer takes less than we send."""
-        return self._carrier.congested if self._stream is None else self._stream.congested
+        below = self._stream or self._carrier
+        return below is not None and below.congested
 
     def respond(
         self,
@@ -109,11 +93,13 @@ class WebSocketSession:
         ended: bool,
     ) -> None:
         """Refuse the handshake."""
-        self._carrier.respond(status, fields, roles, length, body, ended)
+        if self._carrier is not None:
+            self._carrier.respond(status, fields, roles, length, body, ended)
 
     def send_body(self, data: bytes, ended: bool) -> None:
         """Send more of the refusal."""
-        self._carrier.send_body(data, ended)
+        if self._carrier is not None:
+            self._carrier.send_body(data, ended)
 
     def want_body(self) -> None:
         """A handshake has no content."""
@@ -136,7 +122,9 @@ class WebSocketSession:
         interval = self.worker.websocket.ping_interval
         if interval is not None:
             self._ping_at = self.worker.clock.now + interval
-        self._stream = self._carrier.switch(self, [*answer, *fields])
+        if self._carrier is not None:
+            self._stream = self._carrier.switch(self, [*answer, *fields])
+            self._carrier = None
 
     def send_message(self, message: str | bytes) -> None:
         """Send one message."""
@@ -163,7 +151,9 @@ class WebSocketSession:
 
     def abort(self) -> None:
         """Cut the connection."""
-        (self._carrier if self._stream is None else self._stream).abort()
+        below = self._stream or self._carrier
+        if below is not None:
+            below.abort()
 
     # -- what the stream calls -----------------------------------------------
 
@@ -192,7 +182,7 @@ class WebSocketSession:
         self.exchange.peer_gone()
         self.exchange.detach()
         self._core.release()
-        self._stream = None
+        self._stream = self._carrier = None
 
     def on_tick(self, now: float) -> None:
         """About a second has passed."""
@@ -280,6 +270,9 @@ class WebSocketConnection(Connection):
         self.trusted, self.congested = before.trusted, before.congested
         self.session: WebSocketSession | None = session
         self._reading_paused = False
+        # A message that is too big is refused at its header; the client reads
+        # that only when it has sent the rest.
+        self.max_discarded += self.worker.websocket_limits.max_message_size
         self.worker.connections.add(self)
         self.worker.clock.watched.add(self)
         self.watch()

@@ -138,6 +138,13 @@ async def once(scope: Scope, receive: Receive, send: Send, rest: str) -> None:
     await send({"type": "websocket.close", "code": 4000, "reason": "one is enough"})
 
 
+async def count(scope: Scope, receive: Receive, send: Send, rest: str) -> None:
+    """Receive as fast as possible, and say nothing."""
+    await accept(send)
+    while (await receive())["type"] == "websocket.receive":
+        pass
+
+
 async def hesitate(scope: Scope, receive: Receive, send: Send, rest: str) -> None:
     """Accept when the test says so, over the connection that ``plain.Knocking`` makes."""
     async with plain.Knocking():
@@ -168,6 +175,7 @@ async def say_goodbye(scope: Scope, receive: Receive, send: Send, rest: str) -> 
 
 SOCKETS = {
     "close": close,
+    "count": count,
     "deny": deny,
     "echo": echo,
     "fail": fail,
