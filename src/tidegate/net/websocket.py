@@ -141,12 +141,16 @@ class WebSocketSession:
     def pause_reading(self) -> None:
         """The application does not keep up."""
         self._app_paused = True
+        # What one read brought may unpack to a thousand times as much.
+        self._core.held = True
         if self._stream is not None:
             self._stream.pause_reading()
 
     def resume_reading(self) -> None:
         """The application caught up."""
         self._app_paused = False
+        self._core.held = False
+        self.receive(b"")
         self._resume()
 
     def abort(self) -> None:

@@ -41,7 +41,7 @@ class WebSocketCore:
     __slots__ = (
         *("_buffer", "_compressed", "_content", "_controls", "_decoder", "_deflate", "_empty"),
         *("_fin", "_key", "_limits", "_offset", "_opcode", "_payload", "_remaining", "_short"),
-        *("_sink", "_size", "_type", "close_sent", "closed"),
+        *("_sink", "_size", "_type", "close_sent", "closed", "held"),
     )
 
     def __init__(
@@ -51,7 +51,7 @@ class WebSocketCore:
         self._limits = limits
         self._short = min(125, limits.max_message_size)
         self._deflate = deflate  # None unless agreed in the handshake
-        self._buffer = bytearray()  # bytes of a frame header that is not complete
+        self._buffer = bytearray()  # an incomplete frame header, or frames that wait
         # The frame being read; _remaining is -1 between frames.
         self._opcode = 0
         self._fin = False
@@ -71,12 +71,18 @@ class WebSocketCore:
         self._controls = 0  # control frames since the last tick
         self.close_sent = False
         self.closed = False  # nothing more is read
+        # Set while messages are to wait, unpacked, in what was received; go on
+        # with receive(b"").
+        self.held = False
 
     # -- reading ---------------------------------------------------------
 
     def receive(self, data: bytes) -> None:
         """Take what the peer sent.  Raises ``WebSocketError`` with the code to close with."""
         if self.closed:
+            return
+        if self.held:
+            self._buffer += data
             return
         if self._remaining < 0 and not self._buffer and self._type == 0:
             # The common case: one short text or binary frame, and nothing else.
@@ -116,6 +122,9 @@ class WebSocketCore:
         size = len(data)
         while not self.closed:
             if self._remaining < 0:
+                if self.held:
+                    self._buffer += data[position:]
+                    return
                 start = self._read_header(data, position)
                 if start < 0:
                     self._buffer += data[position:]
