@@ -41,7 +41,7 @@ class WebSocketCore:
     __slots__ = (
         *("_buffer", "_compressed", "_content", "_controls", "_decoder", "_deflate", "_empty"),
         *("_fin", "_key", "_limits", "_offset", "_opcode", "_payload", "_remaining", "_short"),
-        *("_sink", "_size", "_type", "close_sent", "closed", "held"),
+        *("_sink", "_size", "_start", "_type", "_waiting", "close_sent", "closed", "held"),
     )
 
     def __init__(
@@ -51,7 +51,9 @@ class WebSocketCore:
         self._limits = limits
         self._short = min(125, limits.max_message_size)
         self._deflate = deflate  # None unless agreed in the handshake
-        self._buffer = bytearray()  # an incomplete frame header, or frames that wait
+        self._buffer = bytearray()  # an incomplete frame header, or what came while held
+        self._waiting = b""  # frames that wait from _start on; before those in _buffer
+        self._start = 0
         # The frame being read; _remaining is -1 between frames.
         self._opcode = 0
         self._fin = False
@@ -84,7 +86,7 @@ class WebSocketCore:
         if self.held:
             self._buffer += data
             return
-        if self._remaining < 0 and not self._buffer and self._type == 0:
+        if self._remaining < 0 and self._type == 0 and not self._buffer and not self._waiting:
             # The common case: one short text or binary frame, and nothing else.
             size = len(data) - 6
             if 0 <= size <= self._short and data[1] == 0x80 | size and data[0] in (0x81, 0x82):
@@ -115,15 +117,22 @@ class WebSocketCore:
             raise WebSocketError("a text message is not UTF-8", 1007) from None
 
     def _read(self, data: bytes) -> None:
+        position = 0
         if self._buffer:
             data = bytes(self._buffer) + data
             self._buffer.clear()
-        position = 0
+        if self._waiting:
+            if data:
+                data = self._waiting[self._start :] + data
+            else:
+                # Not copied: that would be quadratic work, for a few messages each time.
+                data, position = self._waiting, self._start
+            self._waiting = b""
         size = len(data)
         while not self.closed:
             if self._remaining < 0:
                 if self.held:
-                    self._buffer += data[position:]
+                    self._waiting, self._start = data, position
                     return
                 start = self._read_header(data, position)
                 if start < 0:
