@@ -2,9 +2,9 @@
 
 Whatever the bytes and however they are cut: the core calls its sink in the
 promised order or raises a ``WebSocketError``, nothing else, and nothing after
-that; it makes the same of them each time; what it delivers reads the same when
-it is written in the plainest way; and without compression a second opinion
-finds the same.
+that; it makes the same of them each time, also when it must wait after each
+message; what it delivers reads the same when it is written in the plainest way;
+and without compression a second opinion finds the same.
 
 Frames are mutated as frames, and as bytes.  The same seed throws the same inputs.
 
@@ -95,6 +95,9 @@ def check(data: bytes, settings: Settings, seed: int = 0) -> tuple[object, ...]:
     for pieces in cuts(data, seed, randoms=3 if len(data) <= SHORT else 1):
         found = settings.start().feed([b"", *pieces])
         assert _comparable(found, settings) == _comparable(expected, settings), pieces
+        for late in (False, True):
+            found = settings.start().feed_slowly(pieces, late)
+            assert _comparable(found, settings) == _comparable(expected, settings), pieces
     _check_written_again(expected)
     if not settings.compressed:
         _check_second_opinion(expected, data, settings.limits)

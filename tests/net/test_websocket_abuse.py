@@ -83,6 +83,45 @@ async def test_a_decompression_bomb_is_refused_in_little_memory() -> None:
     assert application.disconnect == (1009, "message too big")
 
 
+async def test_the_messages_of_one_read_are_unpacked_one_at_a_time() -> None:
+    client = Client("permessage-deflate")
+    one = client.frames(bytes(MIB))
+    data = one + b"".join(client.frames(bytes(MIB)) for _ in range(49))
+    application = Manual()
+    peer = WebSocketPeer(application)
+    await peer.send(handshake(headers=DEFLATE))
+    await application.accept()
+    tracemalloc.start()
+    try:
+        await peer.send(data)
+        for _ in range(50):
+            assert len((await application.receive())["bytes"]) == MIB
+        assert tracemalloc.get_traced_memory()[1] < 8 * MIB
+    finally:
+        tracemalloc.stop()
+    assert peer.transport.reading
+
+
+async def test_an_error_among_messages_that_wait_comes_when_they_have_been_received() -> None:
+    peer, application = await accepted(Policy(max_queue=2))
+    await peer.send(masked(TEXT, b"a") * 4 + b"\xff")
+    assert [(await application.receive())["text"] for _ in range(4)] == ["a"] * 4
+    assert (await application.receive())["code"] == 1002
+    assert [frame.close_code for frame in peer.frames() if frame.opcode == CLOSE] == [1002]
+
+
+async def test_an_application_that_closes_does_not_hear_what_waits() -> None:
+    for last, code in ((closing(1001), 4000), (b"\xff", 4000)):
+        peer, application = await accepted(Policy(max_queue=2))
+        await peer.send(masked(TEXT, b"a") * 4 + last)
+        await application.send({"type": "websocket.close", "code": 4000})
+        heard = [await application.receive() for _ in range(3)]
+        assert [event.get("text") for event in heard] == ["a", "a", None]
+        assert heard[2]["code"] == code
+        assert [frame.close_code for frame in peer.frames()] == [4000]
+        assert peer.transport.eof_written
+
+
 async def test_a_million_empty_fragments_are_refused_early() -> None:
     application = Listening()
     peer = WebSocketPeer(application)

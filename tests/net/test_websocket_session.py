@@ -174,6 +174,30 @@ async def test_what_comes_before_the_socket_is_accepted_is_answered_by_nothing(d
     await application.end()
 
 
+@pytest.mark.parametrize("accepted", [False, True])
+async def test_a_session_whose_stream_was_lost_does_nothing_any_more(accepted: bool) -> None:
+    application = Manual()
+    stream, session = begin(application, policy=Policy(on_disconnect="raise"))
+    await turns()
+    if accepted:
+        await application.accept()
+    session.lost()
+    stream.answer = None
+    session.respond(200, [], 0, 0, b"", True)
+    session.send_body(b"x", True)
+    session.accept(None, [])
+    session.send_message("late")
+    session.receive(masked(TEXT, b"late"))
+    session.go_away()
+    session.close(1000, "")
+    session.pause_reading()
+    session.resume_reading()
+    session.abort()
+    assert not session.congested
+    assert (stream.answer, stream.refusal, stream.output, stream.events) == (None, None, b"", [])
+    await application.end()
+
+
 # One that is a connection.
 
 

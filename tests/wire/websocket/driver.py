@@ -21,6 +21,8 @@ class Recorder:
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self.closed = False
+        # A core that is to wait after each message; None if it is not.
+        self.holds: WebSocketCore | None = None
 
     def _add(self, *call: Any) -> None:
         assert not self.closed, call
@@ -29,6 +31,9 @@ class Recorder:
     def on_message(self, message: str | bytes) -> None:
         assert type(message) in (str, bytes)
         self._add("message", message)
+        if self.holds is not None:
+            assert not self.holds.held
+            self.holds.held = True
 
     def on_ping(self, payload: bytes) -> None:
         assert type(payload) is bytes
@@ -73,6 +78,21 @@ class Driver:
                 self.sink.closed = True
             assert self.core.closed == self.sink.closed
         return self.calls
+
+    def feed_slowly(self, pieces: Iterable[bytes], late: bool) -> list[Call]:
+        """Do so, but let the core wait after each message; if ``late``, for the last piece."""
+        self.sink.holds = self.core
+        for piece in pieces:
+            self.feed([piece])
+            if not late:
+                self._go_on()
+        self._go_on()
+        return self.calls
+
+    def _go_on(self) -> None:
+        while self.core.held:
+            self.core.held = False
+            self.feed([b""])
 
 
 def calls(

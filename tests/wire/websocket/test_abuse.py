@@ -150,6 +150,34 @@ def test_what_came_before_is_not_copied_for_each_read(opcode: int) -> None:
     assert peak_of(lambda: driver.feed([b"x"] * 1000)) < 10 * KIB
 
 
+def test_messages_that_wait_are_not_copied_each_time_one_is_taken() -> None:
+    driver = Driver()
+    driver.sink.holds = driver.core
+    driver.feed([masked(BINARY, b"x") * 40_000])
+    assert len(driver.calls) == 1
+
+    def take_some() -> None:
+        for _ in range(10):
+            driver.core.held = False
+            driver.feed([b""])
+
+    assert peak_of(take_some) < 10 * KIB
+    assert len(driver.calls) == 11
+
+
+def test_messages_that_wait_are_not_unpacked() -> None:
+    client = Client("permessage-deflate")
+    packed = client.frames(bytes(8 * MIB))
+    driver = Driver(parameters=deflate())
+    driver.sink.holds = driver.core
+    data = packed + b"".join(client.frames(bytes(8 * MIB)) for _ in range(3))
+    driver.feed([data])
+    assert [len(call[1]) for call in driver.calls] == [8 * MIB]
+    driver.core.held = False
+    driver.feed([b""])
+    assert [len(call[1]) for call in driver.calls] == [8 * MIB] * 2
+
+
 def test_compressed_frames_without_content_take_no_memory() -> None:
     # Empty stored blocks: bytes come, and nothing is in them.
     driver = Driver(parameters=deflate())

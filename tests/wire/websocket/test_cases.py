@@ -55,6 +55,13 @@ def test_a_case_leads_to_the_same_calls_however_it_is_cut(case: Case) -> None:
         assert calls(data[place : place + 1] for place in range(len(data))) == case.calls
 
 
+@ALL_CASES
+@pytest.mark.parametrize("late", [False, True])
+def test_a_case_leads_to_the_same_calls_when_every_message_waits(case: Case, late: bool) -> None:
+    for pieces in (case.pieces, [case.input], random_cut(case.input, crc32(case.id.encode()))):
+        assert Driver().feed_slowly(pieces, late) == case.calls
+
+
 @FAILING_FAST
 def test_a_case_is_refused_with_the_byte_that_makes_it_wrong(case: Case) -> None:
     driver = Driver()

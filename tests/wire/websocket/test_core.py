@@ -256,6 +256,27 @@ def test_a_close_frame_is_never_one_too_many() -> None:
     assert calls([masked(PING)], limits) == [("error", 1008)]
 
 
+def test_what_arrives_while_messages_wait_waits_too() -> None:
+    driver = Driver()
+    driver.core.held = True
+    data = masked(TEXT, b"one") + masked(PING, b"x") + masked(TEXT, b"two")
+    assert driver.feed([data[:2], data[2:]]) == []
+    driver.core.held = False
+    expected = [("message", "one"), ("ping", b"x"), ("message", "two")]
+    assert driver.feed([b""]) == expected
+    assert driver.feed([b""]) == expected
+
+
+def test_a_message_that_has_begun_waits_for_its_end() -> None:
+    driver = Driver()
+    data = masked(TEXT, b"one two")
+    driver.feed([data[:8]])
+    driver.core.held = True
+    assert driver.feed([data[8:] + masked(TEXT, b"three")]) == []
+    driver.core.held = False
+    assert driver.feed([b""]) == [("message", "one two"), ("message", "three")]
+
+
 @pytest.mark.parametrize(
     "last", [closing(1000), masked(3, b"x"), masked(TEXT, b"\xff"), b"\x81\x05" + bytes(9)]
 )
