@@ -22,14 +22,51 @@ if TYPE_CHECKING:
     from .server.config import Config
     from .server.run import run
     from .server.server import Server
+    from .web.app import App
+    from .web.params import Body, Cookie, Depends, Form, Header, LastEventID, Path, Query
+    from .web.problems import Problem
+    from .web.request import Request
+    from .web.response import (
+        HTMLResponse,
+        JSONResponse,
+        RedirectResponse,
+        Response,
+        StreamResponse,
+        TextResponse,
+    )
+    from .web.router import Router
+    from .web.socket import Socket
+    from .web.sse import Event
+    from .web.tasks import Tasks
 
 __all__ = [
+    "App",
     "AppError",
+    "Body",
     "ClientDisconnected",
     "Config",
     "ConfigError",
+    "Cookie",
+    "Depends",
+    "Event",
+    "Form",
+    "HTMLResponse",
+    "Header",
+    "JSONResponse",
+    "LastEventID",
+    "Path",
     "PeerError",
+    "Problem",
+    "Query",
+    "RedirectResponse",
+    "Request",
+    "Response",
+    "Router",
     "Server",
+    "Socket",
+    "StreamResponse",
+    "Tasks",
+    "TextResponse",
     "TidegateError",
     "UsageError",
     "__version__",
@@ -41,6 +78,27 @@ _PLACES = {
     "Config": ".server.config",
     "Server": ".server.server",
     "run": ".server.run",
+    "App": ".web.app",
+    "Body": ".web.params",
+    "Cookie": ".web.params",
+    "Depends": ".web.params",
+    "Event": ".web.sse",
+    "Form": ".web.params",
+    "HTMLResponse": ".web.response",
+    "Header": ".web.params",
+    "JSONResponse": ".web.response",
+    "LastEventID": ".web.params",
+    "Path": ".web.params",
+    "Problem": ".web.problems",
+    "Query": ".web.params",
+    "RedirectResponse": ".web.response",
+    "Request": ".web.request",
+    "Response": ".web.response",
+    "Router": ".web.router",
+    "Socket": ".web.socket",
+    "StreamResponse": ".web.response",
+    "Tasks": ".web.tasks",
+    "TextResponse": ".web.response",
 }
 
 

@@ -1,0 +1,1 @@
+"""The web framework: routes to handlers by their types, on any ASGI server."""

@@ -1,0 +1,164 @@
+"""How does a type become bytes, and bytes a type?  Decided once per type, at start.
+
+msgspec is the engine for structs, dataclasses, attrs classes, TypedDicts,
+NamedTuples and scalars; pydantic models use pydantic's own; a mixture goes
+through msgspec's hooks.  JSON content is read strictly, text (path, query,
+headers, cookies, forms) loosely, as there is nothing but text.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any
+
+import msgspec
+
+from ..errors import ConfigError
+from .explain import Fault, faults_in, from_model
+from .kinds import is_model, models_in, structures_in
+
+__all__ = ["Codec", "Refused", "codec_of", "constrained", "to_json", "to_msgpack"]
+
+
+class Refused(Exception):
+    """A value does not fit its type.  ``faults`` says where and why."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__(faults)
+        self.faults = faults
+
+
+class Codec:
+    """What one type needs; ``convert`` is for text, and for lists and dicts of text."""
+
+    __slots__ = ("convert", "decode", "decode_msgpack", "encode", "hint")
+
+    def __init__(self, hint: Any) -> None:
+        self.hint = hint
+        self.decode: Callable[[bytes], Any]
+        self.decode_msgpack: Callable[[bytes], Any]
+        self.convert: Callable[[Any], Any]
+        self.encode: Callable[[Any], bytes] = to_json
+
+    def explain_json(self, content: bytes, error: Exception) -> list[Fault]:
+        """Return all that is wrong with content that ``decode`` refused."""
+        return self._explain(lambda: msgspec.json.decode(content), error, True)
+
+    def explain_msgpack(self, content: bytes, error: Exception) -> list[Fault]:
+        """Return all that is wrong with content that ``decode_msgpack`` refused."""
+        return self._explain(lambda: msgspec.msgpack.decode(content), error, True)
+
+    def explain_text(self, value: Any, error: Exception) -> list[Fault]:
+        """Return all that is wrong with what ``convert`` refused."""
+        return self._explain(lambda: value, error, False)
+
+    def _explain(self, read: Callable[[], Any], error: Exception, strict: bool) -> list[Fault]:
+        if hasattr(error, "errors"):
+            return from_model(error)
+        faults = faults_in(read(), self.hint, strict, _dec_hook)
+        return faults or [((), "This value is not valid")]
+
+
+def constrained(hint: Any, extras: Iterable[Any]) -> Any:
+    """Return a type with the constraints among ``extras``, whoever's they are.
+
+    ``msgspec.Meta`` and what ``annotated_types`` defines are understood.
+    """
+    metas = [extra for extra in extras if isinstance(extra, msgspec.Meta)]
+    for extra in extras:
+        if type(extra).__module__ == "annotated_types":
+            metas.append(_meta_of(extra))
+        else:
+            # pydantic's Field(...) carries a list of them.
+            listed = getattr(extra, "metadata", ())
+            metas += [_meta_of(one) for one in listed if type(one).__module__ == "annotated_types"]
+    return functools.reduce(lambda inner, meta: Annotated[inner, meta], metas, hint)
+
+
+def _meta_of(constraint: Any) -> msgspec.Meta:
+    name = type(constraint).__name__
+    if name in ("Ge", "Gt", "Le", "Lt", "MultipleOf"):
+        key = "multiple_of" if name == "MultipleOf" else name.lower()
+        return msgspec.Meta(**{key: getattr(constraint, key)})
+    if name in ("MinLen", "MaxLen"):
+        key = "min_length" if name == "MinLen" else "max_length"
+        return msgspec.Meta(**{key: getattr(constraint, key)})
+    if name == "Len":
+        return msgspec.Meta(min_length=constraint.min_length, max_length=constraint.max_length)
+    if name == "Interval":
+        bounds = {key: getattr(constraint, key) for key in ("ge", "gt", "le", "lt")}
+        return msgspec.Meta(**{k: v for k, v in bounds.items() if v is not None})
+    raise ConfigError(f"the constraint {constraint!r} is not understood; use msgspec.Meta")
+
+
+@functools.cache
+def _cached(hint: Any) -> Codec:
+    if models_in(hint):
+        if not structures_in(hint):
+            return _by_pydantic(hint)
+        warnings.warn(
+            f"{hint} mixes msgspec structs and pydantic models, which is slower", stacklevel=4
+        )
+    return _by_msgspec(hint)
+
+
+def codec_of(hint: Any) -> Codec:
+    """Return how a type is read and written.  Raises ``ConfigError`` if nobody knows."""
+    try:
+        try:
+            return _cached(hint)
+        except TypeError as error:
+            if "unhashable" not in str(error):
+                raise
+            return _by_msgspec(hint)
+    except (TypeError, NameError) as error:
+        raise ConfigError(f"the type {hint!r} cannot be read or written: {error}") from None
+
+
+def _by_msgspec(hint: Any) -> Codec:
+    codec = Codec(hint)
+    codec.decode = msgspec.json.Decoder(hint, dec_hook=_dec_hook).decode
+    codec.decode_msgpack = msgspec.msgpack.Decoder(hint, dec_hook=_dec_hook).decode
+    codec.convert = str if hint is str else functools.partial(_convert, hint)
+    return codec
+
+
+def _convert(hint: Any, value: Any) -> Any:
+    return msgspec.convert(value, hint, strict=False, dec_hook=_dec_hook)
+
+
+def _by_pydantic(hint: Any) -> Codec:
+    codec = Codec(hint)
+    adapter = sys.modules["pydantic"].TypeAdapter(hint)
+    codec.decode = adapter.validate_json
+    codec.decode_msgpack = lambda content: adapter.validate_python(msgspec.msgpack.decode(content))
+    codec.convert = adapter.validate_python
+    codec.encode = functools.partial(_dump, adapter)
+    return codec
+
+
+def _dump(adapter: Any, value: Any) -> bytes:
+    encoded: bytes = adapter.dump_json(value)
+    return encoded
+
+
+def _dec_hook(kind: type, value: Any) -> Any:
+    if is_model(kind):
+        return sys.modules["pydantic"].TypeAdapter(kind).validate_python(value)
+    raise NotImplementedError(f"no decoder for {kind}")
+
+
+def _enc_hook(value: Any) -> Any:
+    if is_model(type(value)):
+        return sys.modules["pydantic"].TypeAdapter(type(value)).dump_python(value, mode="json")
+    raise NotImplementedError(f"{type(value).__qualname__} cannot be encoded")
+
+
+to_json: Callable[[Any], bytes] = msgspec.json.Encoder(enc_hook=_enc_hook).encode
+"""Encode anything a handler may return as JSON."""
+
+to_msgpack: Callable[[Any], bytes] = msgspec.msgpack.Encoder(enc_hook=_enc_hook).encode
+"""The same as MessagePack."""

@@ -1,0 +1,132 @@
+"""What does the value that a handler returns become on the wire?  Decided from its annotation.
+
+A response object is sent as it is, text as text, bytes as bytes, None as 204,
+an iterator as a stream, and anything else as JSON, or as MessagePack for a
+client that asks for it.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import inspect
+import typing
+from collections.abc import Callable
+from typing import Any
+
+from .codec import codec_of, to_json, to_msgpack
+from .headers import Pairs
+from .kinds import models_in
+from .request import Request
+from .response import Response, StreamResponse
+
+__all__ = [
+    "JSON",
+    "MSGPACK",
+    "Encoded",
+    "EncodedJSON",
+    "Encoding",
+    "call_and_encode",
+    "streamed_type",
+]
+
+JSON = b"application/json"
+MSGPACK = b"application/msgpack"
+
+_JSON_FIELD = (b"content-type", JSON)
+_MSGPACK_FIELDS = [(b"content-type", MSGPACK), (b"vary", b"accept")]
+_TEXT_FIELD = (b"content-type", b"text/plain; charset=utf-8")
+_BYTES_FIELD = (b"content-type", b"application/octet-stream")
+
+_ITERATORS = (
+    *(collections.abc.AsyncIterator, collections.abc.AsyncGenerator, collections.abc.AsyncIterable),
+    *(collections.abc.Iterator, collections.abc.Generator),
+)
+
+Encoded = tuple[int, Pairs, bytes]
+"""Status, header fields and content of a whole response."""
+
+
+def streamed_type(returns: Any) -> Any:
+    """Return the type of the items if this is an iterator, else None."""
+    if typing.get_origin(returns) in _ITERATORS:
+        return typing.get_args(returns)[0]
+    return None
+
+
+class EncodedJSON(bytes):
+    """A value that was encoded where it was made."""
+
+
+def call_and_encode(function: Callable[..., Any], args: list[Any], named: dict[str, Any]) -> Any:
+    """Call a function in another process and encode there what it returns."""
+    value = function(*args, **named)
+    if value is None or isinstance(value, str | bytes | Response):
+        return value
+    return EncodedJSON(to_json(value))
+
+
+class Encoding:
+    """How the values of one handler are sent; ``status`` is 0 if it depends on the value."""
+
+    __slots__ = ("encode", "item", "offers_msgpack", "returns", "status")
+
+    def __init__(self, returns: Any, status: int = 0) -> None:
+        self.returns = returns
+        self.status = status
+        self.item = streamed_type(returns)
+        plain = typing.get_origin(returns) or returns
+        if inspect.isclass(plain) and issubclass(plain, Response):
+            args = typing.get_args(returns)
+            self.returns = args[0] if args else Any
+        self.encode: Callable[[Any], bytes] = to_json
+        if models_in(self.returns) and self.item is None:
+            self.encode = codec_of(self.returns).encode
+        # Types that are the same in every representation are not negotiated.
+        self.offers_msgpack = self.returns not in (str, bytes, None)
+
+    def whole(self, value: Any, request: Request) -> Encoded | None:
+        """Return a value as a whole response; None if it is one of its own kind or a stream."""
+        kind = type(value)
+        if kind is str:
+            body = value.encode()
+            first = _TEXT_FIELD
+        elif kind is bytes:
+            body = value
+            first = _BYTES_FIELD
+        elif value is None and self.returns in (None, Any):
+            if self.status in (0, 204):
+                return 204, [], b""
+            return self.status, [(b"content-length", b"0")], b""
+        elif kind is EncodedJSON:
+            body = value
+            first = _JSON_FIELD
+        elif self._is_special(value):
+            return None
+        else:
+            accept = request.fields.get(b"accept")
+            if accept is not None and MSGPACK in accept and self.offers_msgpack:
+                body = to_msgpack(value)
+                length = (b"content-length", b"%d" % len(body))
+                return self.status or 200, [*_MSGPACK_FIELDS, length], body
+            body = self.encode(value)
+            first = _JSON_FIELD
+        return self.status or 200, [first, (b"content-length", b"%d" % len(body))], body
+
+    @staticmethod
+    def _is_special(value: Any) -> bool:
+        if isinstance(value, Response):
+            return True
+        return hasattr(value, "__aiter__") or hasattr(value, "__next__") or callable(value)
+
+    def response(self, value: Any, request: Request) -> Any:
+        """Return a special value as something that can be called with scope, receive and send."""
+        if isinstance(value, Response):
+            value.settle(self.status, self.encode)
+            return value
+        if callable(value):
+            return value
+        if self.item in (str, bytes):
+            kind = "text/plain; charset=utf-8" if self.item is str else "application/octet-stream"
+            return StreamResponse(value, self.status or 200, media_type=kind)
+        # RFC 7464's record separator never caught on; newline-delimited JSON did.
+        return StreamResponse(value, self.status or 200, media_type="application/jsonl")

@@ -1,0 +1,178 @@
+"""Where the functions of one application run, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable
+from typing import Any, Literal, TypeAlias
+
+from ..bridge.processes.limits import ProcessLimits
+from ..bridge.processes.pool import ProcessPool
+from ..bridge.threads import ThreadLimits, ThreadPool
+from ..errors import ClientDisconnected, ConfigError
+from .annotations import place_of, read_signature
+from .encoding import Encoding
+from .failure import page
+from .inject import Node
+from .pools import Pool
+from .problems import Problem
+from .request import Request
+from .response import HTMLResponse, Response
+from .watch import Watch
+
+__all__ = ["Execution", "Place", "as_problem"]
+
+logger = logging.getLogger("tidegate.app")
+
+Place: TypeAlias = Literal["loop", "thread", "process"]
+
+DEFAULT_THREADS = Pool("default")
+DEFAULT_PROCESSES = Pool("cpu", "process", 0)
+
+
+class Execution:
+    """The pools, the watch and the error handlers of one application."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.debug: bool = app.debug
+        self.watch = Watch()
+        self.handlers: dict[type[BaseException], Callable[..., Any]] = {}
+        self._threads: dict[str, ThreadPool] = {}
+        self._processes: dict[str, ProcessPool] = {}
+
+    # -- where ---------------------------------------------------------------
+
+    def place(self, function: Callable[..., Any], run: Any, node: Node) -> Place:
+        """Return where a handler runs.  Raises ``ConfigError`` if it cannot run there."""
+        if node.is_async:
+            if run not in ("auto", "inline"):
+                raise ConfigError(
+                    f"{place_of(function)} is asynchronous, so it runs on the event loop; "
+                    f"run={run!r} is for plain functions"
+                )
+            return "loop"
+        if run == "process" or (isinstance(run, Pool) and run.kind == "process"):
+            if "<locals>" in getattr(function, "__qualname__", "<locals>"):
+                raise ConfigError(
+                    f"{place_of(function)} must stand at the top of a module to run in a process"
+                )
+            return "process"
+        return "loop" if run == "inline" else "thread"
+
+    def threads(self, run: Any = "auto") -> ThreadPool:
+        """Return the threads of a pool; started when first used."""
+        named = run if isinstance(run, Pool) and run.kind == "thread" else DEFAULT_THREADS
+        pool = self._threads.get(named.name)
+        if pool is None:
+            limits = ThreadLimits(threads=named.size, max_queue=named.max_queue)
+            pool = self._threads[named.name] = ThreadPool(named.name, limits)
+        return pool
+
+    def process_pool(self, run: Any) -> ProcessPool:
+        """Return the processes of a pool; not started."""
+        named = run if isinstance(run, Pool) else DEFAULT_PROCESSES
+        pool = self._processes.get(named.name)
+        if pool is None:
+            limits = ProcessLimits(max_queue=named.max_queue)
+            if named.size:
+                limits = ProcessLimits(workers=named.size, max_queue=named.max_queue)
+            pool = self._processes[named.name] = ProcessPool(named.name, limits)
+        return pool
+
+    async def start(self) -> None:
+        """Start the processes that plans asked for."""
+        for pool in self._processes.values():
+            await pool.start()
+
+    async def stop(self) -> None:
+        """End threads and processes."""
+        processes, self._processes = self._processes, {}
+        threads, self._threads = self._threads, {}
+        for pool in processes.values():
+            await pool.close()
+        for one in threads.values():
+            await asyncio.to_thread(one.close, 10.0)
+
+    # -- errors --------------------------------------------------------------
+
+    async def fail(self, request: Request, error: Exception) -> None:
+        """Answer an error of a handler.
+
+        Raises it again if the response has begun, or if nobody foresaw it: the
+        server logs it then.
+        """
+        if request.started or isinstance(error, ClientDisconnected):
+            raise error
+        response, foreseen = await self.response_to(request, error)
+        request.started = True
+        await response(request.scope, request.receive, request.send)
+        if not foreseen:
+            raise error
+
+    async def response_to(self, request: Any, error: Exception) -> tuple[Any, bool]:
+        """Return the response to an error, and whether it is not a fault of the application."""
+        for kind in type(error).__mro__:
+            handler = self.handlers.get(kind)
+            if handler is not None:
+                return await self._handled(handler, request, error), True
+        problem = as_problem(error)
+        if problem is not None:
+            return _Whole(*problem.response()), True
+        if self.debug:
+            accepts = request.headers.get("accept", "")
+            if "text/html" in accepts:
+                return HTMLResponse(page(error, request), 500), False
+            return _Whole(*Problem(500, f"{type(error).__name__}: {error}").response()), False
+        return _Whole(*Problem(500).response()), False
+
+    async def _handled(
+        self, handler: Callable[..., Any], request: Request, error: Exception
+    ) -> Any:
+        signature = read_signature(handler)
+        arguments: list[Any] = []
+        for argument in signature.arguments:
+            kind = argument.type
+            wants_error = inspect.isclass(kind) and issubclass(kind, BaseException)
+            wants_error = wants_error or (kind is Any and argument.name not in ("request", "req"))
+            arguments.append(error if wants_error else request)
+        if inspect.iscoroutinefunction(handler):
+            value = await handler(*arguments)
+        else:
+            value = await self.threads().run(handler, *arguments, propagate="both")
+        if isinstance(value, Problem):
+            return _Whole(*value.response())
+        encoding = Encoding(signature.returns, getattr(error, "status", 0) or 500)
+        encoded = encoding.whole(value, request)
+        return encoding.response(value, request) if encoded is None else _Whole(*encoded)
+
+
+def as_problem(error: Exception) -> Problem | None:
+    """Return the problem that an exception stands for, if it does.
+
+    The HTTP exceptions of Starlette and FastAPI are understood, so that code
+    that moved here may go on raising them.
+    """
+    if isinstance(error, Problem):
+        return error
+    status = getattr(error, "status_code", None)
+    if isinstance(status, int) and 400 <= status <= 599 and hasattr(error, "detail"):
+        detail = error.detail
+        headers = getattr(error, "headers", None) or {}
+        if isinstance(detail, str):
+            return Problem(status, detail, headers=headers)
+        return Problem(status, headers=headers, errors=detail)
+    retry_after = getattr(error, "retry_after", None)
+    if isinstance(retry_after, int | float):
+        return Problem(503, headers={"retry-after": str(max(1, round(retry_after)))})
+    return None
+
+
+class _Whole(Response[bytes]):
+    """A response whose fields are made already."""
+
+    def __init__(self, status: int, pairs: list[tuple[bytes, bytes]], body: bytes) -> None:
+        super().__init__(body, status)
+        self.pairs = pairs

@@ -1,0 +1,332 @@
+"""A route compiled at start: everything that does not depend on the request is decided here.
+
+Order: asynchronous dependencies that need no content, plain ones in one thread
+hop, then the content, then what needs it, then the handler.  So who may not
+come in is turned away before a byte of the content is read, and the plain
+dependencies, the handler, the encoding and the closing of generators of a
+plain handler share one hop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ..asgi import Receive, Scope, Send
+from ..errors import ConfigError
+from .annotations import place_of, read_signature
+from .closing import When, close_all, close_here, open_async, open_here
+from .codec import Refused
+from .content import read_json, read_msgpack
+from .encoding import Encoding, call_and_encode
+from .execution import Execution
+from .inject import Graph, Node
+from .params import Parameter
+from .problems import Invalid, Problem
+from .request import Request, parse_query
+from .response import Response
+from .route import Route
+
+__all__ = ["Plan", "deadline"]
+
+deadline: contextvars.ContextVar[float | None] = contextvars.ContextVar("deadline", default=None)
+"""When the current request must be answered, in seconds of the loop's clock; None if never."""
+
+_SAFE = frozenset(("GET", "HEAD"))
+
+Step = Callable[[Request], Awaitable[None]]
+
+
+class Plan:
+    """Serves the requests of one route; an ASGI application."""
+
+    def __init__(self, route: Route, graph: Graph, execution: Execution) -> None:
+        self.route = route
+        self.graph = graph
+        self.execution = execution
+        options = route.options
+        for depends in route.dependencies:
+            graph.depend(depends)
+        self.node = graph.add(route.handler)
+        self.dependencies = graph.nodes[:-1]
+        returns = read_signature(route.handler).returns
+        self.encoding = Encoding(returns, options.status or 0)
+        self.parameters = [one for node in graph.nodes for one in node.parameters]
+        self.content = self._content_parameters()
+        self.timeout = options.timeout
+        self.max_body_size = options.max_body_size
+        self.where = execution.place(route.handler, options.run, self.node)
+        self.node.thread = self.where == "thread"
+        for node in self.dependencies:
+            node.thread = _in_thread(node)
+        self.width = len(graph.nodes) + 1
+        self.hopped: list[Node] = []  # plain dependencies that run in the handler's hop
+        self.order: list[tuple[str, list[Node]]] = []
+        self.steps = self._steps()
+        # A handler that needs nothing but the request itself is called at once.
+        self.simple = not (self.steps or self.dependencies or self.content or self.timeout)
+        self.simple = self.simple and self.where == "loop" and not self.node.is_generator
+        cancel = options.cancel_on_disconnect
+        self.cancels = bool(_SAFE & route.methods) if cancel is None else cancel
+
+    def _content_parameters(self) -> list[Parameter]:
+        found = [one for one, _ in self.graph.contents]
+        bodies = [one for one in found if one.source == "body"]
+        if len(bodies) > 1 or (bodies and len(found) > 1):
+            names = ", ".join(repr(one.argument.name) for one in found)
+            raise ConfigError(
+                f"{place_of(self.route.handler)}: the content cannot be {names} at once; "
+                "put them in one structure"
+            )
+        return found
+
+    # -- made at start -------------------------------------------------------
+
+    def _steps(self) -> list[Step]:
+        """Group the dependencies; those that can share the handler's hop go to ``hopped``."""
+        gates = [node for node in self.dependencies if not node.needs_content]
+        late = [node for node in self.dependencies if node.needs_content]
+        groups = [*_groups(gates)]
+        if self.content:
+            groups.append(("content", []))
+        groups += _groups(late)
+        if self.where == "thread" and groups and groups[-1][0] == "thread":
+            self.hopped = groups.pop()[1]
+        self.order = groups
+        hops = sum(kind == "thread" for kind, _ in groups)
+        hops += self.where == "thread"
+        generators = any(node.thread and node.is_generator for node in self.dependencies)
+        self.leases = hops > 1 or (generators and (self.where != "thread" or hops > 1))
+        return [self._step(kind, nodes) for kind, nodes in groups]
+
+    def _step(self, kind: str, nodes: list[Node]) -> Step:
+        if kind == "content":
+            return self._read_content
+        if kind == "thread":
+
+            async def hop(request: Request) -> None:
+                await self._hop(request, _open_all, nodes, request)
+
+            return hop
+
+        async def in_loop(request: Request) -> None:
+            for node in nodes:
+                if node.is_async:
+                    await open_async(node, request)
+                else:
+                    open_here(node, request)
+
+        return in_loop
+
+    # -- for each request ----------------------------------------------------
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+        request.path_params = scope.get("path_params", {})
+        await self.serve(request)
+
+    async def serve(self, request: Request) -> None:
+        """Answer one request; the errors of the application become problems."""
+        execution = self.execution
+        request.app = execution.app
+        if self.max_body_size is not None:
+            request.max_body_size = self.max_body_size
+        if self.cancels:
+            execution.watch.add(request)
+        try:
+            if self.simple:
+                try:
+                    value = await self.node.call(request)
+                except Refused:
+                    raise Invalid(self._complaints(request)) from None
+                await self._send(request, value, self.encoding.whole(value, request))
+            else:
+                await self._serve(request)
+        except asyncio.CancelledError:
+            if not execution.watch.forgive(request):
+                raise
+        except Exception as error:
+            await execution.fail(request, error)
+        finally:
+            if self.cancels:
+                execution.watch.discard(request)
+
+    async def _serve(self, request: Request) -> None:
+        request.values = [None] * self.width
+        error: BaseException | None = None
+        try:
+            if self.timeout is None:
+                value, encoded = await self._value(request)
+            else:
+                value, encoded = await self._value_in_time(request, self.timeout)
+            if request.exits:
+                await close_all(request, self._when(value, encoded), None, self._closer(request))
+            await self._send(request, value, encoded)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            try:
+                if request.exits:
+                    await close_all(request, "end", error, self._closer(request))
+            finally:
+                if request.lease is not None:
+                    await request.lease.__aexit__(None, None, None)
+
+    async def _value_in_time(self, request: Request, seconds: float) -> tuple[Any, Any]:
+        token = deadline.set(asyncio.get_running_loop().time() + seconds)
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._value(request)
+        except TimeoutError:
+            raise Problem(504, f"the answer took longer than {seconds:g} s") from None
+        finally:
+            deadline.reset(token)
+
+    async def _value(self, request: Request) -> tuple[Any, Any]:
+        """Return what the handler returned, and how it is sent."""
+        try:
+            for step in self.steps:
+                await step(request)
+            if self.where == "thread":
+                found: tuple[Any, Any] = await self._hop(request, self._in_hop, request)
+                return found
+            if self.where == "process":
+                return await self._in_process(request)
+            value = self.node.call(request)
+            if self.node.is_async and not self.node.is_generator:
+                value = await value
+        except Refused:
+            raise Invalid(self._complaints(request)) from None
+        return value, self.encoding.whole(value, request)
+
+    async def _in_process(self, request: Request) -> tuple[Any, Any]:
+        arguments, named = self.node.arguments(request)
+        pool = self.execution.process_pool(self.route.options.run)
+        value = await pool.run(call_and_encode, self.route.handler, arguments, named)
+        return value, self.encoding.whole(value, request)
+
+    def _in_hop(self, request: Request) -> tuple[Any, Any]:
+        """Run plain dependencies, the handler, encoding and closing in one thread."""
+        try:
+            _open_all(self.hopped, request)
+            value = self.node.call(request)
+            encoded = self.encoding.whole(value, request)
+        except BaseException as error:
+            close_here(request, "end", error)
+            raise
+        close_here(request, self._when(value, encoded), None)
+        return value, encoded
+
+    async def _hop(self, request: Request, function: Callable[..., Any], *args: Any) -> Any:
+        pool = self.execution.threads(self.route.options.run)
+        if not self.leases:
+            return await pool.run(function, *args, propagate="both")
+        if request.lease is None:
+            lease = pool.lease()
+            await lease.__aenter__()
+            request.lease = lease
+        return await request.lease.run(function, *args, propagate="both")
+
+    def _closer(self, request: Request) -> Callable[..., Awaitable[Any]]:
+        return lambda function, *args: self._hop(request, function, *args)
+
+    @staticmethod
+    def _when(value: Any, encoded: Any) -> When:
+        """Say whether generators may be closed before the response is sent."""
+        if encoded is not None or (isinstance(value, Response) and value.whole):
+            return "response"
+        return "stream"
+
+    async def _send(self, request: Request, value: Any, encoded: Any) -> None:
+        send = request.send
+        if encoded is not None:
+            request.started = True
+            status, pairs, body = encoded
+            await send({"type": "http.response.start", "status": status, "headers": pairs})
+            if request.scope["method"] == "HEAD":
+                body = b""
+            await send({"type": "http.response.body", "body": body})
+        else:
+            response = self.encoding.response(value, request)
+            request.started = True
+            await response(request.scope, request.receive, send)
+        if request.tasks is not None:
+            request.tasks.begin(self.execution.app.supervisor)
+
+    async def _read_content(self, request: Request) -> None:
+        first = self.content[0]
+        kind = request.fields.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        if first.source == "form":
+            if kind != b"application/x-www-form-urlencoded":
+                raise Problem(415, "the content must be application/x-www-form-urlencoded")
+            request.values[-1] = parse_query(await request.body())
+            return
+        content = await request.body()
+        if first.hint is bytes:
+            request.values[-1] = content
+        elif first.hint is str:
+            request.values[-1] = await request.text()
+        elif not content and not first.argument.required:
+            request.values[-1] = first.argument.default
+        else:
+            try:
+                request.values[-1] = _read(first, content, kind)
+            except Invalid as invalid:
+                raise Invalid([*self._complaints(request), *invalid.errors]) from None
+
+    def _complaints(self, request: Request) -> list[dict[str, str]]:
+        """Return all that is wrong with the parameters, in the order of the functions."""
+        complaints = []
+        for one in self.parameters:
+            form = request.values[-1] if one.source == "form" and request.values else None
+            if one.source == "body" or (one.source == "form" and form is None):
+                continue
+            try:
+                one.read(request, form)
+            except Refused as refused:
+                complaints += one.complaints(refused.faults)
+        return complaints
+
+
+def _read(parameter: Parameter, content: bytes, kind: bytes) -> Any:
+    if kind in (b"application/json", b"") or kind.endswith(b"+json"):
+        return read_json(parameter.codec, content)
+    if kind in (b"application/msgpack", b"application/x-msgpack", b"application/vnd.msgpack"):
+        return read_msgpack(parameter.codec, content)
+    raise Problem(415, "the content must be application/json or application/msgpack")
+
+
+def _open_all(nodes: list[Node], request: Request) -> None:
+    try:
+        for node in nodes:
+            open_here(node, request)
+    except BaseException as error:
+        close_here(request, "end", error)
+        raise
+
+
+def _in_thread(node: Node) -> bool:
+    """Say whether a dependency leaves the loop; classes only gather parameters."""
+    if node.is_async or node.run == "inline":
+        return False
+    return node.run == "thread" or not isinstance(node.function, type)
+
+
+def _groups(nodes: list[Node]) -> list[tuple[str, list[Node]]]:
+    """Put asynchronous dependencies first where they do not need plain ones, then group."""
+    plain: set[int] = set()
+    for node in nodes:
+        if node.thread or any(one.slot in plain for one in node.inputs):
+            plain.add(node.slot)
+    ordered = [n for n in nodes if n.slot not in plain] + [n for n in nodes if n.slot in plain]
+    groups: list[tuple[str, list[Node]]] = []
+    for node in ordered:
+        kind = "thread" if node.thread else "loop"
+        if groups and groups[-1][0] == kind:
+            groups[-1][1].append(node)
+        else:
+            groups.append((kind, [node]))
+    return groups

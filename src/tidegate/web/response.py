@@ -1,0 +1,240 @@
+"""The responses that a handler may return when a plain value is not enough."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from http.cookies import _quote as quote_cookie
+from typing import Any, ClassVar, Generic, Literal, TypeVar
+from urllib.parse import quote
+
+from ..asgi import Receive, Scope, Send
+from ..bridge.threads import to_thread
+from ..errors import ClientDisconnected, UsageError
+from ..http import http_date, is_token
+from .codec import to_json
+from .headers import MutableHeaders, Pairs, to_pairs
+
+__all__ = [
+    "HTMLResponse",
+    "JSONResponse",
+    "RedirectResponse",
+    "Response",
+    "StreamResponse",
+    "TextResponse",
+]
+
+T = TypeVar("T")
+
+_END = object()
+
+
+class Response(Generic[T]):
+    """A whole response: ``Response(item, 201, {"location": "/items/1"})``.
+
+    ``content`` is bytes, ``str``, None, or anything that becomes JSON.  It is an
+    ASGI application too.  ``headers`` may be changed until it is sent.
+    """
+
+    media_type: ClassVar[str | None] = None
+    whole: ClassVar[bool] = True  # False if the content is made while it is sent
+
+    def __init__(
+        self,
+        content: T | None = None,
+        status: int | None = None,
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] | None = None,
+        *,
+        media_type: str | None = None,
+    ) -> None:
+        self.content: Any = content
+        self.given_status = status
+        self.pairs: Pairs = to_pairs(headers)
+        self.kind = media_type or self.media_type
+        self.encode: Callable[[Any], bytes] = to_json
+        self._default_status = 200
+
+    def settle(self, status: int, encode: Callable[[Any], bytes]) -> None:
+        """Take from the route what was not given."""
+        self._default_status = status or 200
+        self.encode = encode
+
+    @property
+    def status(self) -> int:
+        """The status code."""
+        return self.given_status or self._default_status
+
+    @status.setter
+    def status(self, status: int) -> None:
+        self.given_status = status
+
+    @property
+    def headers(self) -> MutableHeaders:
+        """The header fields; changes change the response."""
+        return MutableHeaders(self.pairs)
+
+    def set_cookie(
+        self,
+        name: str,
+        value: str = "",
+        *,
+        max_age: int | None = None,
+        expires: float | None = None,
+        path: str | None = "/",
+        domain: str | None = None,
+        secure: bool = True,
+        http_only: bool = True,
+        same_site: Literal["lax", "strict", "none"] | None = "lax",
+    ) -> None:
+        """Set a cookie (RFC 6265); ``max_age`` in seconds, ``expires`` in seconds since 1970.
+
+        Secure, HttpOnly and SameSite are on until said otherwise.
+        """
+        if not is_token(name.encode("latin-1", "replace")):
+            raise UsageError(f"{name!r} cannot be the name of a cookie")
+        parts = [f"{name}={quote_cookie(value)}"]
+        if max_age is not None:
+            parts.append(f"Max-Age={max_age}")
+        if expires is not None:
+            parts.append(f"Expires={http_date(expires).decode()}")
+        for key, text in (("Path", path), ("Domain", domain)):
+            if text is not None:
+                if any(c in text for c in ";,\r\n\0"):
+                    raise UsageError(f"the {key.lower()} of a cookie cannot be {text!r}")
+                parts.append(f"{key}={text}")
+        parts += ["Secure"] if secure else []
+        parts += ["HttpOnly"] if http_only else []
+        parts += [f"SameSite={same_site.capitalize()}"] if same_site else []
+        self.headers.add("set-cookie", "; ".join(parts))
+
+    def delete_cookie(self, name: str, *, path: str = "/", domain: str | None = None) -> None:
+        """Tell the client to forget a cookie; path and domain as when it was set."""
+        self.set_cookie(name, max_age=0, expires=0, path=path, domain=domain)
+
+    def render(self) -> bytes:
+        """Return the content as bytes, and settle what the head says of it."""
+        content = self.content
+        if isinstance(content, bytes | bytearray | memoryview):
+            body, kind = bytes(content), "application/octet-stream"
+        elif isinstance(content, str) and self.kind != "application/json":
+            body, kind = content.encode(), "text/plain; charset=utf-8"
+        elif content is None and self.kind != "application/json":
+            body, kind = b"", ""
+        else:
+            body, kind = self.encode(content), "application/json"
+        names = {name for name, _ in self.pairs}
+        kind = self.kind or kind
+        if kind and b"content-type" not in names:
+            self.pairs.append((b"content-type", kind.encode("latin-1")))
+        if b"content-length" not in names and self.status >= 200 and self.status not in (204, 304):
+            self.pairs.append((b"content-length", b"%d" % len(body)))
+        return body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = self.render()
+        await send({"type": "http.response.start", "status": self.status, "headers": self.pairs})
+        await send({"type": "http.response.body", "body": body})
+
+
+class TextResponse(Response[str]):
+    """Plain text, in UTF-8."""
+
+    media_type = "text/plain; charset=utf-8"
+
+
+class HTMLResponse(Response[str]):
+    """An HTML page, in UTF-8."""
+
+    media_type = "text/html; charset=utf-8"
+
+
+class JSONResponse(Response[T]):
+    """JSON, also if the content is ``str`` or None."""
+
+    media_type = "application/json"
+
+
+class RedirectResponse(Response[None]):
+    """Another place: 307 keeps method and content, 303 becomes GET (RFC 9110 section 15.4)."""
+
+    def __init__(
+        self, url: str, status: int = 307, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(None, status, headers)
+        self.headers["location"] = quote(url, safe=":/%#?=@[]!$&'()*+,;~")
+
+
+class StreamResponse(Response[Any]):
+    """Content that is made while it is sent.
+
+    ``content`` is an iterator or asynchronous iterator of bytes, ``str``, or
+    anything that becomes JSON, one value a line.  Plain iterators run in a
+    thread.  It is closed when the response ends, also if the client leaves.
+    ``trailers`` is called at the end and gives fields, where the server can send them.
+    """
+
+    whole = False
+
+    def __init__(
+        self,
+        content: AsyncIterable[Any] | Iterable[Any],
+        status: int | None = None,
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] | None = None,
+        *,
+        media_type: str | None = None,
+        trailers: Callable[[], Mapping[str, str]] | None = None,
+    ) -> None:
+        super().__init__(None, status, headers, media_type=media_type)
+        self.source = content
+        self.trailers = trailers
+        if self.kind is not None:
+            self.pairs.append((b"content-type", self.kind.encode("latin-1")))
+
+    def _as_bytes(self, item: Any) -> bytes:
+        if isinstance(item, bytes):
+            return item
+        if isinstance(item, str):
+            return item.encode()
+        if isinstance(item, bytearray | memoryview):
+            return bytes(item)
+        return self.encode(item) + b"\n"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        trails = self.trailers and "http.response.trailers" in scope.get("extensions", {})
+        start: dict[str, Any] = {"type": "http.response.start", "status": self.status}
+        start["headers"] = self.pairs
+        if trails:
+            start["trailers"] = True
+        items = iterate(self.source)
+        try:
+            await send(start)
+            if scope["method"] != "HEAD":
+                async for item in items:
+                    body = self._as_bytes(item)
+                    await send({"type": "http.response.body", "body": body, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+            if trails and self.trailers is not None:
+                pairs = to_pairs(self.trailers())
+                await send({"type": "http.response.trailers", "headers": pairs})
+        except ClientDisconnected:
+            pass  # nobody listens; there is nothing to do but to clean up
+        finally:
+            close = getattr(items, "aclose", None)
+            if close is not None:
+                await close()
+
+
+def iterate(source: AsyncIterable[Any] | Iterable[Any]) -> AsyncIterator[Any]:
+    """Return an asynchronous iterator over any iterable; a plain one is moved on in a thread."""
+    if isinstance(source, AsyncIterable):
+        return aiter(source)
+    return _in_thread(iter(source))
+
+
+async def _in_thread(items: Iterator[Any]) -> AsyncIterator[Any]:
+    try:
+        while (item := await to_thread(next, items, _END)) is not _END:
+            yield item
+    finally:
+        close = getattr(items, "close", None)
+        if close is not None:
+            await to_thread(close)
