@@ -12,31 +12,24 @@ from typing import Any, Literal, TypeVar, overload
 
 from ..asgi import Application, Receive, Scope, Send
 from ..errors import ConfigError, UsageError
+from ..events.hub import Hub
 from .annotations import mark
-from .dispatch import (
-    Endpoint,
-    Routes,
-    not_allowed,
-    not_found,
-    own_path,
-    problems_of,
-    slash_redirect,
-)
+from .dispatch import Dispatcher
+from .docs import documentation
 from .execution import Execution
 from .framework import framework_types
 from .inject import Graph, Provider, Providers, provided_type
 from .layers import relayed, wrap
 from .lifespan import lifespan_of, serve_lifespan
-from .params import Close
+from .params import Close, Depends
 from .plan import Plan
 from .pools import Pool
-from .request import Request
 from .resources import Scope as ResourceScope
 from .resources import open_resources
-from .response import RedirectResponse, Response
 from .route import Layer, Route
 from .router import Router
-from .socket import SocketPlan, refuse
+from .routes import Routes, problems_of
+from .socket import SocketPlan
 from .sse import EventPlan
 from .table import parse_template
 from .tasks import Supervisor
@@ -56,7 +49,8 @@ class App(Router):
     """An ASGI application.
 
     ``middleware`` is around everything, the first outermost; ``lifespan`` is a
-    context manager as Starlette's; ``debug`` shows tracebacks to clients.
+    context manager as Starlette's; ``debug`` shows tracebacks to clients; ``docs``
+    serves /docs, /openapi.json and /asyncapi.json.
     """
 
     def __init__(
@@ -68,32 +62,37 @@ class App(Router):
         debug: bool = False,
         middleware: Sequence[Layer] = (),
         lifespan: LifespanContext | None = None,
-        **more: Any,
+        docs: bool = True,
+        dependencies: Sequence[Depends[Any]] = (),
+        tags: Sequence[str] = (),
     ) -> None:
-        super().__init__(middleware=middleware, **more)
+        super().__init__(middleware=middleware, dependencies=dependencies, tags=tags)
         self.title = title
         self.version = version
         self.description = description
         self.debug = debug
         self.lifespan = lifespan
+        self.docs = docs
+        self.security: dict[str, dict[str, Any]] = {}
+        """Security schemes of the OpenAPI document, by the names that routes use."""
         self.drain_timeout = 10.0
         """Seconds that background tasks have at shutdown."""
         self.redirect_slashes = True
         """Whether a path with a slash too many or too few is redirected to the one there is."""
         self.providers = Providers(framework=dict(framework_types()))
+        self.hub = Hub()
         self.pools: dict[str, Pool] = {}
         self._resources: list[Provider] = []
         self.execution = Execution(self)
         self.supervisor = Supervisor(self.execution.threads)
         self.state: dict[str, Any] = {}  # what the lifespan gave
-        self._hosts: dict[str, Application] = {}
-        self._fallback: Application | None = None
+        self.hosts: dict[str, Application] = {}
+        self.fallback_app: Application | None = None  # serves what no route matches
         self._entry: Application | None = None  # None until prepared
         self._routes = Routes()
         self._plans: list[Plan] = []
         self._opened: contextlib.AsyncExitStack | None = None  # None while it is closed
         self._opening = asyncio.Lock()
-        self._late: contextlib.AbstractAsyncContextManager[None] | None = None
 
     # -- written down --------------------------------------------------------
 
@@ -161,6 +160,8 @@ class App(Router):
         pool = Pool(name, kind, size, max_queue)
         if self.pools.setdefault(name, pool) != pool:
             raise ConfigError(f"the pool {name!r} exists with other limits")
+        if kind == "thread":
+            self.execution.configure(pool)
         return pool
 
     def add_middleware(self, layer: Callable[..., Any], **options: Any) -> None:
@@ -174,11 +175,11 @@ class App(Router):
 
     def host(self, name: str, app: Application) -> None:
         """Serve requests for a host name with another application, ``*.example.com`` for many."""
-        self._hosts[name.lower()] = app
+        self.hosts[name.lower()] = app
 
     def fallback(self, app: Application) -> None:
         """Serve what no route matches with another application."""
-        self._fallback = app
+        self.fallback_app = app
 
     # -- compiled ------------------------------------------------------------
 
@@ -201,7 +202,7 @@ class App(Router):
             except ConfigError as error:
                 errors.append(error)
         self._routes, self._plans = Routes(), []
-        for route in self.collect():
+        for route in self._collected():
             try:
                 self._add(route)
             except ConfigError as error:
@@ -213,7 +214,18 @@ class App(Router):
         if problem is not None:
             raise problem
         self._routes.settle()
-        self._entry = wrap(self._dispatch, self.middleware, self.execution.response_to)
+        self._entry = wrap(
+            Dispatcher(self, self._routes), self.middleware, self.execution.response_to
+        )
+
+    def _collected(self) -> Iterator[Route]:
+        """Yield all routes; those of the documentation where the application has none."""
+        taken = set()
+        for route in self.collect():
+            taken.add(route.path)
+            yield route
+        if self.docs:
+            yield from (r for r in documentation(self).own_routes if r.path not in taken)
 
     def _add(self, route: Route) -> None:
         names = frozenset(parse_template(route.path).names)
@@ -243,87 +255,21 @@ class App(Router):
         if self._opened is None:
             async with self._opening:
                 if self._opened is None:
-                    self._late = self.opened(None)
-                    await self._late.__aenter__()
+                    await self._open(None)
         if self._entry is None:
             raise UsageError("the application was changed while it served")
         return self._entry
-
-    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._hosts and await self._serve_host(scope, receive, send):
-            return
-        path = own_path(scope) if scope.get("root_path") else scope["path"]
-        if scope["type"] != "http":
-            await self._dispatch_socket(path, scope, receive, send)
-            return
-        method = scope["method"]
-        found = self._routes.target(path, method)
-        if isinstance(found, tuple):
-            target, values = found
-            plan = target.plan
-            params = dict(zip(target.names, values, strict=True)) if values else {}
-            if target.app is None:
-                request = Request(scope, receive, send)
-                request.path_params = params
-                await plan.serve(request)
-            else:
-                scope["path_params"] = params
-                await target.app(scope, receive, send)
-        else:
-            await self._unmatched(found, path, scope, receive, send)
-
-    async def _unmatched(
-        self, endpoint: Endpoint | None, path: str, scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        if endpoint is None and await self._routes.serve_mount(path, scope, receive, send):
-            return
-        if self._fallback is not None and endpoint is None:
-            await self._fallback(scope, receive, send)
-            return
-        request = Request(scope, receive, send)
-        request.app = self
-        if endpoint is not None:
-            if scope["method"] == "OPTIONS":
-                response: Response[Any] = Response(None, 204, {"allow": endpoint.allow})
-                await response(scope, receive, send)
-                return
-            await self.execution.fail(request, not_allowed(endpoint, scope["method"]))
-            return
-        other = slash_redirect(self._routes, path) if self.redirect_slashes else None
-        if other is not None:
-            query = scope["query_string"].decode("latin-1")
-            target = scope.get("root_path", "") + other + (f"?{query}" if query else "")
-            await RedirectResponse(target, 308)(scope, receive, send)
-            return
-        await self.execution.fail(request, not_found())
-
-    async def _dispatch_socket(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
-        found = self._routes.table.find(path)
-        if found is not None and found[0].socket is not None:
-            target = found[0].socket
-            scope["path_params"] = dict(zip(target.names, found[1], strict=True))
-            await (target.app or target.plan)(scope, receive, send)
-        elif not await self._routes.serve_mount(path, scope, receive, send):
-            if self._fallback is not None:
-                await self._fallback(scope, receive, send)
-            else:
-                await refuse(scope, receive, send, not_found())
-
-    async def _serve_host(self, scope: Scope, receive: Receive, send: Send) -> bool:
-        fields = dict(scope["headers"])
-        host = fields.get(b"host", b"").decode("latin-1").rpartition(":")
-        name = (host[0] if host[1] and host[2].isdigit() else "".join(host)).lower()
-        app = self._hosts.get(name) or self._hosts.get("*." + name.partition(".")[2])
-        if app is None:
-            return False
-        await app(scope, receive, send)
-        return True
 
     # -- started and stopped -------------------------------------------------
 
     @contextlib.asynccontextmanager
     async def opened(self, state: dict[str, Any] | None = None) -> AsyncIterator[None]:
         """Open resources, the lifespan and mounted applications around the block."""
+        stack = await self._open(state)
+        async with stack:
+            yield
+
+    async def _open(self, state: dict[str, Any] | None) -> contextlib.AsyncExitStack:
         self.prepare()
         self.state = {} if state is None else state
         async with contextlib.AsyncExitStack() as stack:
@@ -334,12 +280,12 @@ class App(Router):
                 given = await stack.enter_async_context(self.lifespan(self))
                 self.state.update(given or {})
             inner = [mount.app for mount in self.collect_mounts()]
-            inner += [*self._hosts.values(), *([self._fallback] if self._fallback else [])]
+            inner += [*self.hosts.values(), *([self.fallback_app] if self.fallback_app else [])]
             for app in dict.fromkeys(inner):
                 await stack.enter_async_context(lifespan_of(app, self.state))
             stack.push_async_callback(self._drain)
-            self._opened = stack
-            yield
+            self._opened = stack.pop_all()
+        return self._opened
 
     async def _drain(self) -> None:
         self._opened = None

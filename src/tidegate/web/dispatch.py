@@ -1,67 +1,95 @@
-"""From a path and a method to a compiled plan."""
+"""Who serves this request: a route, a mounted application, another host, or nobody?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import Any
 
-from ..asgi import Application, Receive, Scope, Send
-from ..errors import ConfigError
-from .annotations import place_of
-from .plan import Plan
+from ..asgi import Receive, Scope, Send
 from .problems import Problem
-from .router import Mount
-from .table import Table, Template, parse_template
+from .request import Request
+from .response import RedirectResponse, Response
+from .routes import Endpoint, Routes
+from .socket import refuse
 
-__all__ = [
-    "Endpoint",
-    "Routes",
-    "Target",
-    "not_allowed",
-    "not_found",
-    "own_path",
-    "problems_of",
-    "slash_redirect",
-]
+__all__ = ["Dispatcher", "own_path"]
 
 
-class Target:
-    """One method of one path: its plan, and ``app`` if there is middleware around the plan."""
+class Dispatcher:
+    """The innermost application: finds who serves, and says so if nobody does."""
 
-    __slots__ = ("app", "names", "plan")
+    def __init__(self, app: Any, routes: Routes) -> None:
+        self.app = app
+        self.routes = routes
 
-    def __init__(self, plan: Plan, names: list[str], app: Application) -> None:
-        self.plan = plan
-        self.names = names
-        self.app = None if app is plan else app
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.app.hosts and await self._serve_host(scope, receive, send):
+            return
+        path = own_path(scope) if scope.get("root_path") else scope["path"]
+        if scope["type"] != "http":
+            await self._dispatch_socket(path, scope, receive, send)
+            return
+        method = scope["method"]
+        found = self.routes.target(path, method)
+        if isinstance(found, tuple):
+            target, values = found
+            plan = target.plan
+            params = dict(zip(target.names, values, strict=True)) if values else {}
+            if target.app is None:
+                request = Request(scope, receive, send)
+                request.path_params = params
+                await plan.serve(request)
+            else:
+                scope["path_params"] = params
+                await target.app(scope, receive, send)
+        else:
+            await self._unmatched(found, path, scope, receive, send)
 
+    async def _unmatched(
+        self, endpoint: Endpoint | None, path: str, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        if endpoint is None and await self.routes.serve_mount(path, scope, receive, send):
+            return
+        if self.app.fallback_app is not None and endpoint is None:
+            await self.app.fallback_app(scope, receive, send)
+            return
+        request = Request(scope, receive, send)
+        request.app = self.app
+        if endpoint is not None:
+            if scope["method"] == "OPTIONS":
+                response: Response[Any] = Response(None, 204, {"allow": endpoint.allow})
+                await response(scope, receive, send)
+                return
+            await self.app.execution.fail(request, not_allowed(endpoint, scope["method"]))
+            return
+        other = slash_redirect(self.routes, path) if self.app.redirect_slashes else None
+        if other is not None:
+            query = scope["query_string"].decode("latin-1")
+            target = scope.get("root_path", "") + other + (f"?{query}" if query else "")
+            await RedirectResponse(target, 308)(scope, receive, send)
+            return
+        await self.app.execution.fail(request, not_found())
 
-class Endpoint:
-    """All that is at one path."""
+    async def _dispatch_socket(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        found = self.routes.table.find(path)
+        if found is not None and found[0].socket is not None:
+            target = found[0].socket
+            scope["path_params"] = dict(zip(target.names, found[1], strict=True))
+            await (target.app or target.plan)(scope, receive, send)
+        elif not await self.routes.serve_mount(path, scope, receive, send):
+            if self.app.fallback_app is not None:
+                await self.app.fallback_app(scope, receive, send)
+            else:
+                await refuse(scope, receive, send, not_found())
 
-    __slots__ = ("allow", "methods", "mount", "mount_app", "socket")
-
-    def __init__(self) -> None:
-        self.methods: dict[str, Target] = {}
-        self.socket: Target | None = None
-        self.mount: Mount | None = None
-        self.mount_app: Application | None = None
-        self.allow = ""
-
-    def add(self, method: str, target: Target) -> None:
-        """Add a method.  Raises ``ConfigError`` if it is there already."""
-        known = self.methods.get(method)
-        if known is not None:
-            raise ConfigError(
-                f"{method} {target.plan.route.path} has two handlers: "
-                f"{place_of(known.plan.route.handler)} and {place_of(target.plan.route.handler)}"
-            )
-        self.methods[method] = target
-
-    def settle(self) -> None:
-        """All methods are there: add HEAD, and say which are allowed (RFC 9110 section 10.2.1)."""
-        if "GET" in self.methods:
-            self.methods.setdefault("HEAD", self.methods["GET"])
-        self.allow = ", ".join(sorted({*self.methods, "OPTIONS"})) if self.methods else ""
+    async def _serve_host(self, scope: Scope, receive: Receive, send: Send) -> bool:
+        fields = dict(scope["headers"])
+        host = fields.get(b"host", b"").decode("latin-1").rpartition(":")
+        name = (host[0] if host[1] and host[2].isdigit() else "".join(host)).lower()
+        app = self.app.hosts.get(name) or self.app.hosts.get("*." + name.partition(".")[2])
+        if app is None:
+            return False
+        await app(scope, receive, send)
+        return True
 
 
 def own_path(scope: Scope) -> str:
@@ -73,79 +101,6 @@ def own_path(scope: Scope) -> str:
         if not rest or rest[0] == "/":
             return rest or "/"
     return path
-
-
-class Routes:
-    """The endpoints of an application, found by path."""
-
-    def __init__(self) -> None:
-        self.table: Table[Endpoint] = Table(Endpoint)
-        self.endpoints: list[Endpoint] = []
-        self.names: dict[str, Template] = {}
-
-    def add(self, plan: Plan, app: Application) -> None:
-        """Serve what a plan's route says."""
-        route = plan.route
-        template = parse_template(route.path)
-        endpoint = self.table.at(template)
-        if endpoint not in self.endpoints:
-            self.endpoints.append(endpoint)
-        target = Target(plan, template.names, app)
-        if route.kind == "websocket":
-            if endpoint.socket is not None:
-                raise ConfigError(f"two handlers for the WebSocket {route.path}")
-            endpoint.socket = target
-        for method in sorted(route.methods):
-            endpoint.add(method, target)
-        self.names.setdefault(route.name, template)
-
-    def mount(self, mount: Mount, app: Application) -> None:
-        """Serve everything at and below a path with an application."""
-        template = parse_template(mount.path)
-        endpoint = self.table.mount(template)
-        if endpoint.mount is not None:
-            raise ConfigError(f"two applications are mounted at {mount.path}")
-        endpoint.mount = mount
-        endpoint.mount_app = app
-        if mount.name:
-            self.names.setdefault(mount.name, template)
-
-    def settle(self) -> None:
-        """All routes are there."""
-        for endpoint in self.endpoints:
-            endpoint.settle()
-
-    def target(self, path: str, method: str) -> tuple[Target, list[str]] | Endpoint | None:
-        """Return who serves a method at a path, or the endpoint that does not, or None."""
-        found = self.table.find(path)
-        if found is None:
-            return None
-        endpoint, values = found
-        target = endpoint.methods.get(method)
-        if target is not None:
-            return target, values
-        if not values:
-            # '/items/new' may take POST only, and '/items/{id}' GET.
-            again = self.table.find_dynamic(path)
-            if again is not None and method in again[0].methods:
-                return again[0].methods[method], again[1]
-        return endpoint if endpoint.methods else None
-
-    async def serve_mount(self, path: str, scope: Scope, receive: Receive, send: Send) -> bool:
-        """Serve with a mounted application, if one is over this path."""
-        found = self.table.find_mount(path)
-        if found is None or found[0].mount_app is None:
-            return False
-        endpoint, values, prefix = found
-        mount, app = endpoint.mount, endpoint.mount_app
-        inner = dict(scope)
-        inner["root_path"] = scope.get("root_path", "") + prefix
-        if mount is not None and values:
-            names = parse_template(mount.path).names
-            inner["path_params"] = dict(zip(names, values, strict=True))
-        if app is not None:
-            await app(inner, receive, send)
-        return True
 
 
 def slash_redirect(routes: Routes, path: str) -> str | None:
@@ -162,13 +117,3 @@ def not_found() -> Problem:
 def not_allowed(endpoint: Endpoint, method: str) -> Problem:
     """Return the problem of a method that a path does not take (RFC 9110 section 15.5.6)."""
     return Problem(405, f"this path takes {endpoint.allow}", headers={"allow": endpoint.allow})
-
-
-def problems_of(errors: Iterable[ConfigError]) -> ConfigError | None:
-    """Return one error that says all of them; None if there is none."""
-    texts = [str(error) for error in errors]
-    if not texts:
-        return None
-    if len(texts) == 1:
-        return ConfigError(texts[0])
-    return ConfigError("\n".join([f"{len(texts)} things are wrong:", *(f"- {t}" for t in texts)]))

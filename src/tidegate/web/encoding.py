@@ -68,7 +68,7 @@ def call_and_encode(function: Callable[..., Any], args: list[Any], named: dict[s
 class Encoding:
     """How the values of one handler are sent; ``status`` is 0 if it depends on the value."""
 
-    __slots__ = ("encode", "item", "offers_msgpack", "returns", "status")
+    __slots__ = ("_plain", "encode", "item", "offers_msgpack", "returns", "status")
 
     def __init__(self, returns: Any, status: int = 0) -> None:
         self.returns = returns
@@ -81,13 +81,22 @@ class Encoding:
         self.encode: Callable[[Any], bytes] = to_json
         if models_in(self.returns) and self.item is None:
             self.encode = codec_of(self.returns).encode
+        self._plain: set[type] = set()  # types of values seen that are encoded
         # Types that are the same in every representation are not negotiated.
         self.offers_msgpack = self.returns not in (str, bytes, None)
 
     def whole(self, value: Any, request: Request) -> Encoded | None:
         """Return a value as a whole response; None if it is one of its own kind or a stream."""
         kind = type(value)
-        if kind is str:
+        if kind in self._plain:
+            accept = request.fields.get(b"accept")
+            if accept is not None and MSGPACK in accept and self.offers_msgpack:
+                body = to_msgpack(value)
+                length = (b"content-length", b"%d" % len(body))
+                return self.status or 200, [*_MSGPACK_FIELDS, length], body
+            body = self.encode(value)
+            first = _JSON_FIELD
+        elif kind is str:
             body = value.encode()
             first = _TEXT_FIELD
         elif kind is bytes:
@@ -103,13 +112,8 @@ class Encoding:
         elif self._is_special(value):
             return None
         else:
-            accept = request.fields.get(b"accept")
-            if accept is not None and MSGPACK in accept and self.offers_msgpack:
-                body = to_msgpack(value)
-                length = (b"content-length", b"%d" % len(body))
-                return self.status or 200, [*_MSGPACK_FIELDS, length], body
-            body = self.encode(value)
-            first = _JSON_FIELD
+            self._plain.add(kind)
+            return self.whole(value, request)
         return self.status or 200, [first, (b"content-length", b"%d" % len(body))], body
 
     @staticmethod

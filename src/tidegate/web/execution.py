@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
-from ..bridge.processes.limits import ProcessLimits
-from ..bridge.processes.pool import ProcessPool
-from ..bridge.threads import ThreadLimits, ThreadPool
+from ..bridge import processes
+from ..bridge.threads import ThreadLimits, ThreadPool, pools
 from ..errors import ClientDisconnected, ConfigError
 from .annotations import place_of, read_signature
 from .encoding import Encoding
@@ -28,7 +26,6 @@ logger = logging.getLogger("tidegate.app")
 
 Place: TypeAlias = Literal["loop", "thread", "process"]
 
-DEFAULT_THREADS = Pool("default")
 DEFAULT_PROCESSES = Pool("cpu", "process", 0)
 
 
@@ -40,8 +37,7 @@ class Execution:
         self.debug: bool = app.debug
         self.watch = Watch()
         self.handlers: dict[type[BaseException], Callable[..., Any]] = {}
-        self._threads: dict[str, ThreadPool] = {}
-        self._processes: dict[str, ProcessPool] = {}
+        self._processes: dict[str, processes.ProcessPool] = {}
 
     # -- where ---------------------------------------------------------------
 
@@ -63,23 +59,24 @@ class Execution:
         return "loop" if run == "inline" else "thread"
 
     def threads(self, run: Any = "auto") -> ThreadPool:
-        """Return the threads of a pool; started when first used."""
-        named = run if isinstance(run, Pool) and run.kind == "thread" else DEFAULT_THREADS
-        pool = self._threads.get(named.name)
-        if pool is None:
-            limits = ThreadLimits(threads=named.size, max_queue=named.max_queue)
-            pool = self._threads[named.name] = ThreadPool(named.name, limits)
-        return pool
+        """Return the threads of a pool, for the running loop."""
+        if isinstance(run, Pool) and run.kind == "thread":
+            return pools.get(run.name)
+        return pools.get()
 
-    def process_pool(self, run: Any) -> ProcessPool:
+    def configure(self, pool: Pool) -> None:
+        """Say how many threads a named pool has."""
+        pools.configure(pool.name, ThreadLimits(threads=pool.size, max_queue=pool.max_queue))
+
+    def process_pool(self, run: Any) -> processes.ProcessPool:
         """Return the processes of a pool; not started."""
         named = run if isinstance(run, Pool) else DEFAULT_PROCESSES
         pool = self._processes.get(named.name)
         if pool is None:
-            limits = ProcessLimits(max_queue=named.max_queue)
+            limits = processes.ProcessLimits(max_queue=named.max_queue)
             if named.size:
-                limits = ProcessLimits(workers=named.size, max_queue=named.max_queue)
-            pool = self._processes[named.name] = ProcessPool(named.name, limits)
+                limits = processes.ProcessLimits(workers=named.size, max_queue=named.max_queue)
+            pool = self._processes[named.name] = processes.ProcessPool(named.name, limits)
         return pool
 
     async def start(self) -> None:
@@ -88,13 +85,10 @@ class Execution:
             await pool.start()
 
     async def stop(self) -> None:
-        """End threads and processes."""
-        processes, self._processes = self._processes, {}
-        threads, self._threads = self._threads, {}
-        for pool in processes.values():
+        """End the processes; threads are the loop's, and end with it."""
+        stopping, self._processes = self._processes, {}
+        for pool in stopping.values():
             await pool.close()
-        for one in threads.values():
-            await asyncio.to_thread(one.close, 10.0)
 
     # -- errors --------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..events.hub import Hub
 from .inject import Getter
 from .request import Request
 from .socket import Socket
@@ -22,4 +23,9 @@ def _tasks(request: Request) -> Tasks:
 
 def framework_types() -> Mapping[Any, Getter]:
     """Return how each of these types is made for a request."""
-    return {Request: lambda request: request, Socket: lambda request: request.socket, Tasks: _tasks}
+    return {
+        Request: lambda request: request,
+        Socket: lambda request: request.socket,
+        Tasks: _tasks,
+        Hub: lambda request: request.app.hub,
+    }

@@ -193,7 +193,7 @@ class Graph:
             if one.source == "body":
                 return _content
             return lambda request: one.read(request, _content(request))
-        return one.read
+        return one.getter()
 
     def _input(self, source: Node, node: Node) -> Getter:
         node.inputs.append(source)

@@ -75,10 +75,11 @@ class _Driver:
         except BaseException as error:
             # What is raised at once means that it knows no lifespan (ASGI lifespan spec).
             logger.debug("A mounted application has no lifespan: %r", error)
-        await self.outgoing.put({"type": "returned"})
+        finally:
+            self.outgoing.put_nowait({"type": "returned"})
 
     async def say(self, kind: str) -> None:
-        if not self.supported:
+        if not self.supported or self.task.done():
             return
         await self.incoming.put({"type": kind})
         answer = await self.outgoing.get()

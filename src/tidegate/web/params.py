@@ -192,6 +192,30 @@ class Parameter:
             return found
         return found[-1]
 
+    def getter(self) -> Callable[[Request], Any]:
+        """Return ``read`` for a request, made for this source."""
+        name, convert = self.name, self.codec.convert
+        required, default = self.argument.required, self.argument.default
+        if self.whole or self.many or self.source not in ("path", "query"):
+            return self.read
+
+        def from_path(request: Request) -> Any:
+            try:
+                return convert(request.path_params[name])
+            except ValueError:
+                return self.read(request)  # which says what is wrong
+
+        def from_query(request: Request) -> Any:
+            found = request.query.get(name)
+            if found is None and not required:
+                return default
+            try:
+                return convert(found[-1] if found else None)
+            except (ValueError, TypeError):
+                return self.read(request)
+
+        return from_path if self.source == "path" else from_query
+
     def complaints(self, faults: list[Fault]) -> list[dict[str, str]]:
         """Return the entries of a validation problem."""
         if self.whole:

@@ -51,8 +51,8 @@ class Plan:
             graph.depend(depends)
         self.node = graph.add(route.handler)
         self.dependencies = graph.nodes[:-1]
-        returns = read_signature(route.handler).returns
-        self.encoding = Encoding(returns, options.status or 0)
+        self.returns = read_signature(route.handler).returns
+        self.encoding = Encoding(self.returns, options.status or 0)
         self.parameters = [one for node in graph.nodes for one in node.parameters]
         self.content = self._content_parameters()
         self.timeout = options.timeout

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..asgi import Receive, Scope, Send
 from ..errors import ClientDisconnected, ConfigError, UsageError
+from ..events.hub import message_id
 from .annotations import place_of
 from .codec import to_json
 from .execution import Execution
@@ -52,12 +53,14 @@ class Event:
         self.comment = comment
 
 
-def encode_event(item: Any) -> bytes:
+def encode_event(item: Any, identity: str | None = None) -> bytes:
     """Return an event as the stream carries it; ``str`` is data as it is, the rest JSON.
+
+    ``identity`` is its id if it has none of its own.
 
     Raises ``UsageError`` for an id or a name that would end its line.
     """
-    event = item if isinstance(item, Event) else Event(item, id=getattr(item, "event_id", None))
+    event = item if isinstance(item, Event) else Event(item, id=identity)
     lines = []
     if event.comment is not None:
         lines += [f": {line}" for line in _lines(event.comment)]
@@ -102,9 +105,10 @@ class EventStream:
         try:
             # The head goes out at once, so that the client knows it is connected.
             await send({"type": "http.response.body", "body": b": \n\n", "more_body": True})
+            message_id.set(None)
             async for item in self.items:
                 self._idle = False
-                body = encode_event(item)
+                body = encode_event(item, message_id.get())
                 await send({"type": "http.response.body", "body": body, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         except ClientDisconnected:

@@ -8,7 +8,7 @@ and 12.5.3).  A coding is never applied on top of another.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 
 from ...asgi import Application, Message, Receive, Scope, Send
@@ -142,21 +142,18 @@ class _Response:
         self._coder: Coder | None = None  # None until the first compressed content
         self._passes = False  # nothing more is to be done
 
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
         """Take one message of the application."""
-        kind = message["type"]
         if self._passes:
-            await self._send(message)
-        elif kind == "http.response.start":
-            await self._started(message)
-        elif kind == "http.response.body" and self._coder is not None:
-            await self._continue(message, self._coder)
-        elif kind == "http.response.body" and self._start is not None:
-            await self._first(message, self._start)
-        else:
-            # Such as a file that the server sends by itself.
-            await self._release()
-            await self._send(message)
+            return self._send(message)
+        kind = message["type"]
+        if kind == "http.response.start":
+            return self._started(message)
+        if kind == "http.response.body" and self._coder is not None:
+            return self._continue(message, self._coder)
+        if kind == "http.response.body" and self._start is not None:
+            return self._first(message, self._start)
+        return self._other(message)
 
     async def _started(self, message: Message) -> None:
         headers = list(message.get("headers") or ())
@@ -225,6 +222,11 @@ class _Response:
         elif body:
             data += coder.flush()
         await self._send({**message, "body": data})
+
+    async def _other(self, message: Message) -> None:
+        # Such as a file that the server sends by itself.
+        await self._release()
+        await self._send(message)
 
     async def _release(self) -> None:
         """Send the start that was kept back; the rest goes as it is."""

@@ -74,7 +74,9 @@ class CORS:
                 if method is not None:
                     await answer(scope, receive, send, policy.preflight(scope, origin, method))
                     return
-            await app(scope, receive, at_start(send, policy.editor(origin)))
+            if origin is not None or policy.varies:
+                send = at_start(send, policy.editor(origin))
+            await app(scope, receive, send)
 
         return cors
 
@@ -105,12 +107,14 @@ class _Policy:
         checked_number("CORS: max_age", settings.max_age, 0, whole=True)
         self.max_age = b"%d" % settings.max_age
         self.private_network = settings.allow_private_network
-        self.shared: Pairs = []
-        if self.credentials:
-            self.shared.append(_CREDENTIALS)
+        # A cache may give what is for everybody to everybody.
+        self.varies = not self.any
+        shared: Pairs = [_CREDENTIALS] if self.credentials else []
         exposed = _tokens("expose_headers", settings.expose_headers)
         if exposed:
-            self.shared.append((b"access-control-expose-headers", b", ".join(exposed)))
+            shared.append((b"access-control-expose-headers", b", ".join(exposed)))
+        self._shared = shared
+        self._stranger = _Editor([], self.varies)
 
     def allows(self, origin: bytes) -> bool:
         """Say whether pages of an origin may read the response."""
@@ -122,11 +126,9 @@ class _Policy:
 
     def editor(self, origin: bytes | None) -> _Editor:
         """Return what marks the response to an ordinary request."""
-        if self.any:
-            return _Editor([(_ORIGIN, _ANY), *self.shared] if origin else [], False)
         if origin is None or not self.allows(origin):
-            return _Editor([], True)
-        return _Editor([(_ORIGIN, origin), *self.shared], True)
+            return self._stranger
+        return _Editor([(_ORIGIN, _ANY if self.any else origin), *self._shared], self.varies)
 
     def preflight(self, scope: Scope, origin: bytes, method: bytes) -> Response:
         """Return the answer to the question whether a request may be sent."""
@@ -136,7 +138,7 @@ class _Policy:
         headers: Pairs = [(_ORIGIN, _ANY if self.any else origin)]
         if self.credentials:
             headers.append(_CREDENTIALS)
-        if not self.any:
+        if self.varies:
             vary(headers, b"Origin")
         # A "*" would not cover Authorization, nor anything with credentials
         # (Fetch section 4.8), so what is asked for is repeated.

@@ -13,6 +13,7 @@ from .settings import checked_number, path_matcher
 
 __all__ = ["HTTPSRedirect"]
 
+_PLAIN = {"http": "http", "websocket": "ws"}
 _SECURE = {"http": "https", "ws": "wss"}
 
 # What RFC 3986 section 3.3 allows in a path, and percent signs that are there.
@@ -49,8 +50,8 @@ class HTTPSRedirect:
         port = "" if self.port == 443 else f":{self.port}"
 
         async def https_redirect(scope: Scope, receive: Receive, send: Send) -> None:
-            # A lifespan has no scheme.
-            secure = _SECURE.get(scope.get("scheme", ""))
+            # Without a scheme it is the plain one (ASGI); a lifespan has no default.
+            secure = _SECURE.get(scope.get("scheme") or _PLAIN.get(scope["type"], ""))
             if secure is None or is_exempt(scope):
                 await app(scope, receive, send)
                 return

@@ -13,8 +13,14 @@ from ...asgi import Scope
 from ...errors import AppError, ConfigError
 from ...http import field
 
-__all__ = ["checked_field", "checked_number", "checked_origins", "checked_secrets"]
-__all__ += ["checked_texts", "path_matcher"]
+__all__ = [
+    "checked_field",
+    "checked_number",
+    "checked_origins",
+    "checked_secrets",
+    "checked_texts",
+    "path_matcher",
+]
 
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([^/?#@\s]+)")
 _DEFAULT_PORTS = (("http", ":80"), ("https", ":443"))

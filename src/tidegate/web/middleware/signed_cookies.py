@@ -47,13 +47,14 @@ class SignedCookies:
         """Return the content, if we signed it and not too long ago."""
         try:
             encoded = self._signer.unsign(token.encode("latin-1"), max_age)
-            return base64.urlsafe_b64decode(encoded)
+            return base64.urlsafe_b64decode(encoded + b"=" * (-len(encoded) % 4))
         except (itsdangerous.BadData, binascii.Error):
             return None
 
     async def save(self, token: str | None, content: bytes, max_age: int) -> str:
         """Return the content, signed."""
-        return self._signer.sign(base64.urlsafe_b64encode(content)).decode()
+        # Without "=", so that the cookie need not be quoted.
+        return self._signer.sign(base64.urlsafe_b64encode(content).rstrip(b"=")).decode()
 
     async def delete(self, token: str) -> None:
         """Do nothing: the client has it."""

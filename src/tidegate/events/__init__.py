@@ -1,0 +1,1 @@
+"""Messages to many: rooms, and brokers that carry them between processes."""
