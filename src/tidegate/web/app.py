@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal, TypeVar, overload
+from difflib import get_close_matches
+from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
 
 from ..asgi import Application, Receive, Scope, Send
 from ..errors import ConfigError, UsageError
@@ -45,34 +46,45 @@ LifespanContext = Callable[
 ]
 
 
+class AppOptions(TypedDict, total=False):
+    """What ``App(...)`` takes."""
+
+    title: str
+    version: str
+    """Of the interface that clients see, for the documents."""
+    description: str
+    debug: bool
+    """Show tracebacks to clients."""
+    middleware: Sequence[Layer]
+    """Around everything, the first outermost."""
+    lifespan: LifespanContext | None
+    """A context manager over the time the application runs; it may give state."""
+    docs: bool
+    """Serve /docs, /openapi.json and /asyncapi.json; True if not given."""
+    dependencies: Sequence[Depends[Any]]
+    """What runs before every handler."""
+    tags: Sequence[str]
+
+
 class App(Router):
-    """An ASGI application.
+    """An ASGI application; ``AppOptions`` says what it may be told."""
 
-    ``middleware`` is around everything, the first outermost; ``lifespan`` is a
-    context manager as Starlette's; ``debug`` shows tracebacks to clients; ``docs``
-    serves /docs, /openapi.json and /asyncapi.json.
-    """
-
-    def __init__(
-        self,
-        *,
-        title: str = "",
-        version: str = "0",
-        description: str = "",
-        debug: bool = False,
-        middleware: Sequence[Layer] = (),
-        lifespan: LifespanContext | None = None,
-        docs: bool = True,
-        dependencies: Sequence[Depends[Any]] = (),
-        tags: Sequence[str] = (),
-    ) -> None:
-        super().__init__(middleware=middleware, dependencies=dependencies, tags=tags)
-        self.title = title
-        self.version = version
-        self.description = description
-        self.debug = debug
-        self.lifespan = lifespan
-        self.docs = docs
+    def __init__(self, **options: Unpack[AppOptions]) -> None:
+        for name in options.keys() - AppOptions.__annotations__.keys():
+            near = get_close_matches(name, AppOptions.__annotations__, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ConfigError(f"App() has no option {name!r}{hint}")
+        super().__init__(
+            middleware=options.get("middleware", ()),
+            dependencies=options.get("dependencies", ()),
+            tags=options.get("tags", ()),
+        )
+        self.title = options.get("title", "")
+        self.version = options.get("version", "0")
+        self.description = options.get("description", "")
+        self.debug = options.get("debug", False)
+        self.lifespan = options.get("lifespan")
+        self.docs = options.get("docs", True)
         self.security: dict[str, dict[str, Any]] = {}
         """Security schemes of the OpenAPI document, by the names that routes use."""
         self.drain_timeout = 10.0
