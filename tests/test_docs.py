@@ -24,8 +24,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from tidegate import Config
-from tidegate.cli import main
+from tidegate.cli import command, main
+from tidegate.cli.settings import collected
+from tidegate.errors import ConfigError
+from tidegate.server.sources import collect
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -103,10 +105,17 @@ def test_python_examples_run(path: Path, tmp_path: Path) -> None:
         pytest.fail(f"{page_name(path)}:\n{done.stderr}", pytrace=False)
 
 
+@click.pass_context
+def check_settings(context: click.Context, /, **options: object) -> None:
+    collected(context).config()
+
+
 @every_page
 def test_commands_parse(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert isinstance(main, click.Group)
-    monkeypatch.setattr(main.commands["run"], "callback", Config)
+    for name in ("run", "check"):
+        monkeypatch.setattr(command(name), "callback", check_settings)
+    # Files that it reads are the reader's.
+    monkeypatch.setattr(command("import-config"), "callback", lambda words, output: None)
     for name in list(os.environ):
         if name.startswith("TIDEGATE_"):
             monkeypatch.delenv(name)
@@ -118,6 +127,19 @@ def test_commands_parse(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
                     f"{page_name(path)}, line {line}: {result.output}{result.exception}",
                     pytrace=False,
                 )
+
+
+@every_page
+def test_configuration_files_can_be_used(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for block in blocks(path.read_text(encoding="utf-8"), "toml"):
+        Path("tidegate.toml").write_text(block.text, "utf-8")
+        try:
+            collect({}, environment={}).config(target_needed=False)
+        except ConfigError as error:
+            pytest.fail(f"{page_name(path)}, line {block.line}: {error}", pytrace=False)
 
 
 @every_page
@@ -144,10 +166,11 @@ def number(cell: str) -> float | None:
 
 
 def options() -> dict[str, click.Parameter]:
-    assert isinstance(main, click.Group)
+    commands = [command(name) for name in main.list_commands(click.Context(main))]
     return {
         name: param
-        for param in main.commands["run"].params
+        for each in commands
+        for param in each.params
         for name in [*param.opts, *param.secondary_opts]
     }
 
@@ -227,6 +250,9 @@ def test_a_wrong_example_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         test_commands_parse(sample, monkeypatch)
     with pytest.raises(AssertionError):
         test_options_named_in_the_text_exist(sample)
+    sample.write_text("```toml\nprot = 1\n```\n")
+    with pytest.raises(pytest.fail.Exception, match="unknown option 'prot'"):
+        test_configuration_files_can_be_used(sample, tmp_path, monkeypatch)
 
 
 def test_the_table_of_options_is_what_the_program_has() -> None:

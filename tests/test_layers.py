@@ -28,17 +28,18 @@ MAY_IMPORT = {
     "asgi": "",
     "http": "errors",
     "wire": "errors http",
-    "bridge": "errors asgi",
+    "bridge": "errors asgi http",
     "exchange": "errors asgi http",
     "exchange.wsgi": "errors asgi http bridge",
     "net": "errors asgi http wire exchange",
     "server": "errors asgi http wire net exchange bridge",
-    "web": "errors asgi http bridge",
+    "web": "errors asgi http bridge events",
     "events": "errors asgi bridge",
     "serverless": "errors asgi http exchange",
     "migrate": "errors asgi http bridge web",
     "testing": "errors asgi http wire bridge exchange net server web events serverless migrate",
     "cli": "errors asgi http bridge net server web events serverless migrate testing",
+    "uvicorn_compat": "errors asgi server",
     "__main__": "cli",
     # Names for users, imported when they are first used.
     "__init__": "errors asgi http bridge server web events serverless migrate testing",
@@ -72,6 +73,7 @@ OPTIONAL = {
     "asyncpg": "sql",
     "sqlalchemy": "sql",
     "distributed": "dask",
+    "pytest": None,  # whoever loads our plugin has it
 }
 
 

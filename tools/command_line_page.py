@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tidegate.cli import options_table
+from tidegate.cli.settings import options_table
 
 __all__ = ["PAGE", "page"]
 
@@ -17,12 +17,12 @@ _INTRODUCTION = """\
 # Command line
 
 `tidegate run TARGET` serves an application; `TARGET` is `module:attribute`.
-`python -m tidegate` is the same program.
+`python -m tidegate` is the same program. `tidegate check` and `tidegate config` take the
+same arguments: see [Configuration](configuration.md).
 
-Each option can also be set in the environment: `TIDEGATE_` and its name in capitals, so
-`--log-level debug` is `TIDEGATE_LOG_LEVEL=debug`. The command line wins over the
-environment, which wins over the default. Where uvicorn has the option, the name is
-uvicorn's.
+Each option can also be set in the environment, `TIDEGATE_` and its name in capitals, and in
+`tidegate.toml`: `--log-level debug` is `TIDEGATE_LOG_LEVEL=debug` or `log_level = "debug"`.
+Where uvicorn has the option, the name is uvicorn's.
 
 Exit status: 0 after a graceful stop, 2 for a setting or a target that cannot be used, 3 if
 the application did not start.

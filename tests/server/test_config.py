@@ -10,7 +10,9 @@ from typing import Any, Literal
 import pytest
 
 from tidegate.errors import ConfigError
-from tidegate.server.config import Config, option
+from tidegate.server.checks import BadSettings, mount_target
+from tidegate.server.config import Config, PoolConfig
+from tidegate.server.options import option
 
 
 def names_of_literals() -> list[str]:
@@ -26,7 +28,7 @@ def test_the_defaults_can_be_used() -> None:
 
 def test_every_field_but_the_application_is_documented() -> None:
     for each in dataclasses.fields(Config):
-        if each.name != "app":
+        if each.name not in ("app", "pools"):
             assert each.metadata["help"].endswith((".", "]", "].")), each.name
             assert each.metadata["group"]
 
@@ -42,7 +44,7 @@ def test_a_list_is_not_shared_between_two_configurations() -> None:
     ("name", "value", "words"),
     [
         ("port", -1, "port must be at least 0, not -1"),
-        ("port", 65536, "port must be from 0 to 65535, not 65536"),
+        ("port", 65536, "port must be at most 65535, not 65536"),
         ("fd", -1, "fd must be at least 0, not -1"),
         ("backlog", -1, "backlog must be at least 0, not -1"),
         ("workers", 0, "workers must be at least 1, not 0"),
@@ -75,6 +77,17 @@ def test_a_list_is_not_shared_between_two_configurations() -> None:
         ("headers", [("a b", "c")], "header 'a b': header name b'a b' is not a token"),
         ("headers", [("a", "b\nc")], "header 'a': the value of header b'a' holds a control"),
         ("headers", [("a", "\u20ac")], "header 'a': "),
+        ("headers", [("a", 1)], "headers must be pairs of texts, not ('a', 1)"),
+        ("headers", ["a: b"], "headers must be pairs of texts, not 'a: b'"),
+        ("headers", "a: b", "headers must be a list, not 'a: b'"),
+        ("backlog", 2**31, "backlog must be at most 2147483647, not 2147483648"),
+        ("mounts", {"a": "b:c"}, "mount: a prefix must start with '/', not 'a'"),
+        ("mounts", {"/a": "cgi:b:c"}, "mount '/a' must be 'asgi:module:attribute' or"),
+        ("mounts", {"/": "b:c"}, "mount '/' and the target 'module:app' are for the same paths"),
+        ("pools", {"db": PoolConfig(workers=0)}, "pools.db.workers must be at least 1, not 0"),
+        ("threads", 0, "threads must be at least 1, not 0"),
+        ("threads_queue", -1, "threads_queue must be at least 0, not -1"),
+        ("guard_threshold", 0, "guard_threshold must be at least 0.001, not 0"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_refused_by_name(name: str, value: Any, words: str) -> None:
@@ -221,3 +234,53 @@ def test_responses_carry_the_operators_headers() -> None:
 def test_the_operators_own_server_header_replaces_ours(server_header: bool) -> None:
     config = Config("module:app", headers=[("Server", "mine")], server_header=server_header)
     assert lines(config) == [b"Server: mine\r\n"]
+
+
+def test_a_date_of_the_operator_replaces_ours() -> None:
+    assert Config("module:app").sends_date()
+    assert not Config("module:app", headers=[("Date ", "x")]).sends_date()
+    assert not Config("module:app", date_header=False).sends_date()
+
+
+# More than one thing is wrong.
+
+
+def test_everything_wrong_is_said_at_once() -> None:
+    with pytest.raises(BadSettings) as caught:
+        Config("module:app", port=-1, root_path="api", mounts={"a": "b:c", "d": "e:f"})
+    assert [each.name for each in caught.value.complaints] == [
+        "port",
+        "root_path",
+        "mounts",
+        "mounts",
+    ]
+    assert [each.key for each in caught.value.complaints] == ["", "", "a", "d"]
+    assert str(caught.value).startswith("port must be at least 0, not -1; root_path must start")
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("wsgi:shop.wsgi:application", ("wsgi", "shop.wsgi:application")),
+        ("asgi:live:app", ("asgi", "live:app")),
+        ("auto:live:app.inner", ("auto", "live:app.inner")),
+        ("live:app", ("auto", "live:app")),
+        ("wsgi:app", ("auto", "wsgi:app")),
+    ],
+)
+def test_a_mount_names_an_interface_and_a_target(text: str, parts: tuple[str, str]) -> None:
+    assert mount_target(text) == parts
+
+
+@pytest.mark.parametrize("text", ["", "live", "cgi:a:b", "wsgi:", "wsgi:a:", "a:b:c:d"])
+def test_a_mount_without_a_target_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="must be 'asgi:module:attribute'"):
+        mount_target(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "kept"),
+    [("ws", "websockets", "auto"), ("loop", "zuvloop", "auto"), ("loop", "none", "asyncio")],
+)
+def test_a_word_of_another_server_is_read_as_one_of_ours(name: str, given: str, kept: str) -> None:
+    assert getattr(Config("module:app", **{name: given}), name) == kept  # type: ignore[arg-type]

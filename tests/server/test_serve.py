@@ -51,6 +51,12 @@ async def test_responses_carry_date_and_server_and_the_operators_headers() -> No
     assert answer.header("x-own") == "1"
 
 
+async def test_a_date_of_the_operator_is_the_only_one() -> None:
+    async with running(Diary(), headers=[("Date", "today")]) as server:
+        answer = await server.get()
+    assert [value for name, value in answer.headers if name == "date"] == ["today"]
+
+
 async def test_responses_carry_neither_date_nor_server_if_told_so() -> None:
     async with running(Diary(), date_header=False, server_header=False) as server:
         answer = await server.get()

@@ -1,19 +1,15 @@
 """Every setting of the server: one field, one option, one line of documentation.
 
-The command line (``cli.py``) is generated from these fields, so a name, a
-default and a help text stand here once.  Names are uvicorn's where it has the
-option.  Each can be set by an environment variable: ``TIDEGATE_`` and its name
-in capitals.
+The command line, the reference, and what a configuration file may say are
+generated from these fields, so a name, a default, bounds and a help text stand
+here once.  Names are uvicorn's where it has the option.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
-import typing
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ..asgi import Application
 from ..errors import AppError, ConfigError
@@ -24,30 +20,26 @@ from ..http import CODING, CONNECTION, LENGTH, Field, field
 from ..net.timeouts import Timeouts
 from ..net.worker import WebSocketSettings
 from ..wire.http1.limits import Http1Limits
+from .checks import BadSettings, complaints
+from .options import option
 
-__all__ = ["Config", "option"]
+__all__ = ["Config", "PoolConfig"]
+
+# listen() takes a C int.
+MAX_BACKLOG = 2**31 - 1
 
 LogLevel = Literal["critical", "error", "warning", "info", "debug", "trace"]
 
+_OTHER_LEVELS = {level.upper(): level for level in get_args(LogLevel)} | {"warn": "warning"}
 
-def option(
-    default: Any,
-    help: str,
-    *,
-    group: str = "Application",
-    flag: str = "",
-    also: str = "",
-    env: str = "",
-) -> Any:
-    """Declare a setting.
 
-    ``flag`` overrides the option's name, ``also`` adds a second one, ``env``
-    names a second environment variable that is read after our own.
-    """
-    metadata = {"help": help, "group": group, "flag": flag, "also": also, "env": env}
-    if isinstance(default, list):
-        return dataclasses.field(default_factory=lambda: list(default), metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
+@dataclasses.dataclass(kw_only=True)
+class PoolConfig:
+    """One named pool for blocking work: where it runs, how much at once, how much waits."""
+
+    backend: str = option("thread", "Where the work runs.")
+    workers: int = option(8, "Threads or processes.", least=1)
+    max_queue: int = option(1000, "Calls that may wait.", least=0)
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -61,14 +53,21 @@ class Config:
 
     # Application
     factory: bool = option(False, "The target is a function that returns the application.")
-    app_dir: str = option("", "Look for the module here first [default: the current folder].")
-    interface: Literal["auto", "asgi3", "asgi2"] = option(
+    app_dir: str = option(
+        "", "Look for the module here first [default: the current folder].", path=True
+    )
+    interface: Literal["auto", "asgi3", "asgi2", "wsgi"] = option(
         "auto", "How to call the application; auto looks at it."
+    )
+    mounts: dict[str, str] = option(
+        {}, "Serve another target below a path: '/old=wsgi:shop.wsgi:application'.", flag="mount"
     )
     lifespan: LifespanMode = option(
         "auto", "Startup and shutdown events: auto, on (required) or off."
     )
-    env_file: str | None = option(None, "Read environment variables for the application from here.")
+    env_file: str | None = option(
+        None, "Read environment variables for the application from here.", path=True
+    )
     root_path: str = option("", "Mount point of the application, as behind a proxy.")
     root_path_mode: Literal["strip", "keep"] = option(
         "strip", "Whether the proxy strips the root path from what it passes on, or keeps it."
@@ -79,17 +78,57 @@ class Config:
 
     # Listening
     host: str = option("127.0.0.1", "Address or name to listen on.", group="Listening")
-    port: int = option(8000, "Port to listen on; 0 picks a free one.", group="Listening")
-    uds: str | None = option(None, "Listen on this Unix socket instead.", group="Listening")
-    fd: int | None = option(
-        None, "Listen on this inherited file descriptor instead.", group="Listening"
+    port: int = option(
+        8000, "Port to listen on; 0 picks a free one.", group="Listening", least=0, most=65535
     )
-    backlog: int = option(2048, "Connections the kernel may hold for us.", group="Listening")
+    uds: str | None = option(
+        None, "Listen on this Unix socket instead.", group="Listening", path=True
+    )
+    fd: int | None = option(
+        None, "Listen on this inherited file descriptor instead.", group="Listening", least=0
+    )
+    backlog: int = option(
+        2048,
+        "Connections the kernel may hold for us.",
+        group="Listening",
+        least=0,
+        most=MAX_BACKLOG,
+    )
     workers: int = option(
-        1, "Worker processes [also: WEB_CONCURRENCY].", group="Listening", env="WEB_CONCURRENCY"
+        1,
+        "Worker processes [also: WEB_CONCURRENCY].",
+        group="Listening",
+        env="WEB_CONCURRENCY",
+        least=1,
     )
     loop: Literal["auto", "asyncio", "uvloop"] = option(
-        "auto", "Event loop; auto is uvloop where it exists.", group="Listening"
+        "auto",
+        "Event loop; auto is uvloop where it exists.",
+        group="Listening",
+        instead={"none": "asyncio", "zuvloop": "auto"},
+    )
+
+    # WSGI
+    threads: int = option(16, "Threads for a WSGI application.", group="WSGI", least=1)
+    threads_queue: int = option(
+        1000, "Requests that may wait for a thread; more are answered 503.", group="WSGI", least=0
+    )
+    wsgi_chunked: Literal["auto", "stream", "spool"] = option(
+        "auto",
+        "Bodies without a length: stream, spool (the length is known then), or by framework.",
+        group="WSGI",
+    )
+
+    # Guard
+    guard: bool = option(True, "Watch for calls that block the event loop.", group="Guard")
+    guard_threshold: float = option(
+        0.1,
+        "Seconds the event loop may be blocked before it is reported.",
+        group="Guard",
+        least=0.001,
+    )
+    guard_sites: bool = option(
+        False, "Also watch the calls that are known to block, and name their lines.", group="Guard"
     )
 
     # HTTP
@@ -113,27 +152,30 @@ class Config:
         group="HTTP",
     )
     disconnect_grace: float = option(
-        3.0, "Seconds before the stream of a client that left is cancelled.", group="HTTP"
+        3.0, "Seconds before the stream of a client that left is cancelled.", group="HTTP", least=0
     )
 
     # WebSocket
     ws: Literal["auto", "none"] = option(
-        "auto", "Speak WebSocket, or ignore requests for it.", group="WebSocket"
+        "auto",
+        "Speak WebSocket, or ignore requests for it.",
+        group="WebSocket",
+        instead=dict.fromkeys(("websockets", "websockets-sansio", "wsproto"), "auto"),
     )
     ws_max_size: int = option(
-        16 * 1024**2, "Bytes of a message; more closes with 1009.", group="WebSocket"
+        16 * 1024**2, "Bytes of a message; more closes with 1009.", group="WebSocket", least=1
     )
     ws_max_queue: int = option(
-        32, "Messages held for an application that does not receive.", group="WebSocket"
+        32, "Messages held for an application that does not receive.", group="WebSocket", least=1
     )
     ws_ping_interval: float = option(
-        20.0, "Seconds between pings; 0 sends none.", group="WebSocket"
+        20.0, "Seconds between pings; 0 sends none.", group="WebSocket", least=0
     )
     ws_ping_timeout: float = option(
-        20.0, "Seconds to wait for a pong before the socket is closed.", group="WebSocket"
+        20.0, "Seconds to wait for a pong before the socket is closed.", group="WebSocket", least=0
     )
     ws_per_message_deflate: bool = option(
-        True, "Compress messages if the client offers it.", group="WebSocket"
+        True, "Compress messages if the client offers it.", group="WebSocket", valued=True
     )
     ws_allowed_origins: str | None = option(
         None,
@@ -141,96 +183,99 @@ class Config:
         group="WebSocket",
     )
     timeout_ws_drain: float = option(
-        5.0, "Seconds for the last words of sockets at shutdown.", group="WebSocket"
+        5.0, "Seconds for the last words of sockets at shutdown.", group="WebSocket", least=0
     )
 
     # Limits
     limit_concurrency: int | None = option(
-        None, "Answer 503 to more requests at once than this.", group="Limits"
+        None, "Answer 503 to more requests at once than this.", group="Limits", least=1
     )
-    limit_max_requests: int | None = option(None, "Stop after this many requests.", group="Limits")
+    limit_max_requests: int | None = option(
+        None, "Stop after this many requests.", group="Limits", least=1
+    )
     limit_max_requests_jitter: int = option(
-        0, "Add up to this many requests, at random, to --limit-max-requests.", group="Limits"
+        0,
+        "Add up to this many requests, at random, to --limit-max-requests.",
+        group="Limits",
+        least=0,
     )
     max_head_size: int = option(
         65536,
         "Bytes of a request head; more is answered 431.",
         group="Limits",
         also="h11-max-incomplete-event-size",
+        least=1,
     )
     max_fields: int = option(
-        100, "Header fields of a request; more are answered 431.", group="Limits"
+        100, "Header fields of a request; more are answered 431.", group="Limits", least=1
     )
     max_target_size: int = option(
-        8192, "Bytes of a request target; more is answered 414.", group="Limits"
+        8192, "Bytes of a request target; more is answered 414.", group="Limits", least=1
     )
     max_body_size: int = option(
-        1024**3, "Bytes of a request body; more is answered 413.", group="Limits"
+        1024**3, "Bytes of a request body; more is answered 413.", group="Limits", least=0
     )
     max_read_ahead: int = option(
-        65536, "Bytes of a body held for an application that does not read.", group="Limits"
+        65536,
+        "Bytes of a body held for an application that does not read.",
+        group="Limits",
+        least=1,
     )
 
     # Timeouts
-    timeout_keep_alive: float = option(5.0, "Seconds an idle connection is kept.", group="Timeouts")
+    timeout_keep_alive: float = option(
+        5.0, "Seconds an idle connection is kept.", group="Timeouts", least=0
+    )
     timeout_first_byte: float = option(
-        5.0, "Seconds from a connection to its first byte.", group="Timeouts"
+        5.0, "Seconds from a connection to its first byte.", group="Timeouts", least=0
     )
     timeout_head: float = option(
-        10.0, "Seconds from the first to the last byte of a request head.", group="Timeouts"
+        10.0,
+        "Seconds from the first to the last byte of a request head.",
+        group="Timeouts",
+        least=0,
     )
     timeout_body: float = option(
-        30.0, "Seconds without a byte of an announced body.", group="Timeouts"
+        30.0, "Seconds without a byte of an announced body.", group="Timeouts", least=0
     )
     timeout_write: float = option(
-        30.0, "Seconds without the client taking a byte of a response.", group="Timeouts"
+        30.0, "Seconds without the client taking a byte of a response.", group="Timeouts", least=0
     )
     min_rate: float = option(
-        500.0, "Bytes a second that bodies and responses must move; 0 is off.", group="Timeouts"
+        500.0,
+        "Bytes a second that bodies and responses must move; 0 is off.",
+        group="Timeouts",
+        least=0,
     )
     timeout_graceful_shutdown: float = option(
-        30.0, "Seconds that requests in progress have at shutdown.", group="Timeouts"
+        30.0, "Seconds that requests in progress have at shutdown.", group="Timeouts", least=0
     )
     timeout_lifespan_startup: float = option(
-        60.0, "Seconds the application has to start.", group="Timeouts"
+        60.0, "Seconds the application has to start.", group="Timeouts", least=0
     )
     timeout_lifespan_shutdown: float = option(
-        30.0, "Seconds the application has to shut down.", group="Timeouts"
+        30.0, "Seconds the application has to shut down.", group="Timeouts", least=0
     )
 
     # Logging
     log_config: str | dict[str, Any] | None = option(
-        None, "Logging configuration: a JSON file, or an ini file.", group="Logging"
+        None, "Logging configuration: a JSON file, or an ini file.", group="Logging", path=True
     )
-    log_level: LogLevel = option("info", "How much to log.", group="Logging")
+    log_level: LogLevel = option("info", "How much to log.", group="Logging", instead=_OTHER_LEVELS)
     access_log: bool = option(True, "Log each request.", group="Logging")
     use_colors: bool | None = option(
         None, "Colour log lines [default: on a terminal].", group="Logging"
     )
 
+    # Tables of the configuration file only
+    pools: dict[str, PoolConfig] = dataclasses.field(default_factory=dict)
+
     def __post_init__(self) -> None:
         """Check every value: settings also come from programs that mypy never saw."""
-        _check_types(self)
-        _at_least(self, 0, "port", "fd", "backlog", "limit_max_requests_jitter")
-        _at_least(self, 1, "workers", "limit_concurrency", "limit_max_requests")
-        _at_least(self, 1, "max_fields", "max_head_size", "max_target_size", "max_read_ahead")
-        _at_least(self, 1, "ws_max_size", "ws_max_queue")
-        _at_least(self, 0, "max_body_size", "min_rate", "disconnect_grace")
-        _at_least(self, 0, "ws_ping_interval", "ws_ping_timeout")
-        for each in dataclasses.fields(self):
-            if each.name.startswith("timeout_"):
-                _at_least(self, 0, each.name)
-        if self.port > 65535:
-            raise ConfigError(f"port must be from 0 to 65535, not {self.port}")
-        if sum(place is not None for place in (self.uds, self.fd)) > 1:
-            raise ConfigError("uds and fd cannot both be given: a server listens on one place")
-        if self.root_path and not self.root_path.startswith("/"):
-            raise ConfigError(f"root_path must start with '/', not {self.root_path!r}")
+        found = list(complaints(self))
+        if found:
+            raise BadSettings(found)
         self.root_path = self.root_path.rstrip("/")
-        if self.env_file is not None and not Path(self.env_file).is_file():
-            raise ConfigError(f"env_file: there is no file {self.env_file!r}")
-        _check_networks(self.forwarded_allow_ips)
-        self.response_fields()
 
     def policy(self) -> Policy:
         """Return how exchanges are to treat applications and clients."""
@@ -278,6 +323,10 @@ class Config:
             allowed_origins=tuple(origin for origin in origins if origin),
         )
 
+    def sends_date(self) -> bool:
+        """Say whether responses carry our Date: the operator's own replaces it."""
+        return self.date_header and all(name.strip().lower() != "date" for name, _ in self.headers)
+
     def response_fields(self) -> list[Field]:
         """Return the header fields that every response carries, save Date."""
         made = [field(b"server", b"tidegate")] if self.server_header else []
@@ -292,45 +341,3 @@ class Config:
         if self.server_header and len([f for f in made if f.name.lower() == b"server"]) > 1:
             del made[0]  # the operator's own replaces ours
         return made
-
-
-def _check_types(config: Config) -> None:
-    hints = typing.get_type_hints(Config)
-    for each in dataclasses.fields(config):
-        value = getattr(config, each.name)
-        if each.name in ("app", "headers", "log_config"):
-            continue
-        allowed = _alternatives(hints[each.name])
-        if value is None and type(None) in allowed:
-            continue
-        kinds = tuple(kind for kind in allowed if isinstance(kind, type))
-        choices = [choice for choice in allowed if isinstance(choice, str)]
-        if choices and value not in choices:
-            raise ConfigError(f"{each.name} must be one of {', '.join(choices)}, not {value!r}")
-        if float in kinds and type(value) is int:
-            continue
-        if not choices and (type(value) not in kinds or value != value):
-            names = " or ".join(kind.__name__ for kind in kinds if kind is not type(None))
-            raise ConfigError(f"{each.name} must be {names}, not {value!r}")
-
-
-def _alternatives(hint: Any) -> tuple[Any, ...]:
-    """Return the types, or the words of a ``Literal``, that a hint allows."""
-    return typing.get_args(hint) or (hint,)
-
-
-def _at_least(config: Config, least: int, *names: str) -> None:
-    for name in names:
-        value = getattr(config, name)
-        if value is not None and value < least:
-            raise ConfigError(f"{name} must be at least {least}, not {value}")
-
-
-def _check_networks(text: str) -> None:
-    """Refuse what looks like an address or a network and is none."""
-    for item in text.split(","):
-        try:
-            if "/" in item:
-                ipaddress.ip_network(item.strip())
-        except ValueError as error:
-            raise ConfigError(f"forwarded_allow_ips: {error}") from None

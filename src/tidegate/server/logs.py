@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
+from .colours import coloured
 from .config import Config
+from .uvicorn_logs import adapted, is_for_uvicorn
 
 __all__ = ["TRACE", "Formatter", "configure"]
 
 TRACE = 5
-
-_COLOURS = {"DEBUG": 36, "INFO": 32, "WARNING": 33, "ERROR": 31, "CRITICAL": 91, "TRACE": 34}
 
 
 class Formatter(logging.Formatter):
@@ -30,7 +30,7 @@ class Formatter(logging.Formatter):
         """Format one line."""
         level = f"{record.levelname:<7}"
         if self._colours:
-            level = f"\x1b[{_COLOURS.get(record.levelname, 0)}m{level}\x1b[0m"
+            level = coloured(level, record.levelname)
         record.level = level
         return super().formatMessage(record)
 
@@ -63,11 +63,18 @@ def configure(config: Config) -> None:
 def _load(source: str | dict[str, Any]) -> None:
     try:
         if isinstance(source, dict):
-            logging.config.dictConfig(source)
+            _load_dict(source)
         elif source.endswith(".json"):
-            logging.config.dictConfig(json.loads(Path(source).read_text("utf-8")))
+            _load_dict(json.loads(Path(source).read_text("utf-8")))
+        elif source.endswith((".yaml", ".yml")):
+            raise ConfigError("YAML is not read; write the same as JSON")
         else:
             logging.config.fileConfig(source, disable_existing_loggers=False)
     except Exception as error:
         # Whatever logging makes of it: it evaluates names and calls what it finds.
         raise ConfigError(f"log_config {source!r}: {error}") from None
+
+
+def _load_dict(config: dict[str, Any]) -> None:
+    for_uvicorn = isinstance(config, dict) and is_for_uvicorn(config)
+    logging.config.dictConfig(adapted(config) if for_uvicorn else config)

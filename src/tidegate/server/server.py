@@ -19,10 +19,13 @@ from contextlib import suppress
 from .._pure import speed
 from .._version import __version__
 from ..asgi import Application
+from ..bridge.guard import Guard, GuardSettings, Pace
+from ..bridge.wsgi.asgi import Wsgi
 from ..errors import ConfigError, TidegateError
 from ..exchange.access import AccessLog
 from ..exchange.lifespan import Lifespan, LifespanFailed
 from ..exchange.service import Service
+from ..exchange.wsgi import WsgiExchange, WsgiService
 from ..net import sockets
 from ..net.clock import Clock
 from ..net.http1 import Http1Connection
@@ -30,8 +33,8 @@ from ..net.worker import Worker
 from ..wire.websocket.limits import WebSocketLimits
 from .config import Config
 from .logs import configure
+from .mounts import load_all
 from .signals import Stop
-from .target import load
 
 __all__ = ["EXIT_STARTUP_FAILED", "Server", "StartupFailed", "announce", "listen"]
 
@@ -60,12 +63,7 @@ def listen(config: Config) -> list[socket.socket]:
 def _load(config: Config) -> Application:
     """Import the application; what fails inside it is logged without our own frames."""
     try:
-        return load(
-            config.app,
-            factory=config.factory,
-            interface=config.interface,
-            app_dir=config.app_dir,
-        )
+        return load_all(config)
     except ConfigError:
         raise
     except Exception as error:
@@ -95,7 +93,9 @@ class Server:
         self.config = config
         self.started = asyncio.Event()
         self.addresses: list[str] = []  # where it listens, as URLs
+        self.servers: list[asyncio.AbstractServer] = []  # once it accepts, and after
         self.worker: Worker | None = None  # None until serve()
+        self.guard: Guard | None = None  # None until serve(), or if not wanted
         self._stop: Stop | None = None
         self._should_exit = False
         self._announces = True  # False in a worker: its supervisor did
@@ -148,9 +148,12 @@ class Server:
         if not await self._start(lifespan, stop):
             return
         worker = self._make_worker(application, lifespan)
-        accepting: list[asyncio.AbstractServer] = []
+        # Only now: what starts an application may block, nobody waits yet.
+        self.guard = guard = self._make_guard()
         try:
-            accepting += await self._accept(worker, listeners)
+            if guard is not None:
+                guard.start()
+            self.servers += await self._accept(worker, listeners)
             if self._announces:
                 announce(listeners)
             seconds = time.monotonic() - began
@@ -159,10 +162,12 @@ class Server:
             await stop.until(1)
         finally:
             self.started.clear()
-            for server in accepting:
+            for server in self.servers:
                 server.close()
             await self._drain(worker, stop)
             worker.clock.stop()
+            if guard is not None:
+                guard.stop()
             await self._shut_down(lifespan, stop)
 
     async def _start(self, lifespan: Lifespan, stop: Stop) -> bool:
@@ -179,10 +184,9 @@ class Server:
 
     def _make_worker(self, application: Application, lifespan: Lifespan) -> Worker:
         config = self.config
-        access_log = AccessLog() if config.access_log else None
-        service = Service(application, config.policy(), asyncio.get_running_loop(), access_log)
+        service = self._make_service(application)
         service.state = lifespan.state
-        clock = Clock(service, config.response_fields(), config.date_header)
+        clock = Clock(service, config.response_fields(), config.sends_date())
         clock.start()
         service.on_change = self._on_change
         self.worker = Worker(
@@ -194,7 +198,30 @@ class Server:
             WebSocketLimits(max_message_size=config.ws_max_size),
             max_requests=self._max_requests,
         )
+        if isinstance(service, WsgiService):
+            self.worker.exchange = WsgiExchange
+            # What asks for a socket is served as if it had not asked.
+            self.worker.websocket.enabled = False
         return self.worker
+
+    def _make_service(self, application: Application) -> Service:
+        loop = asyncio.get_running_loop()
+        access_log = AccessLog() if self.config.access_log else None
+        if isinstance(application, Wsgi):
+            return WsgiService(application, self.config.policy(), loop, access_log)
+        return Service(application, self.config.policy(), loop, access_log)
+
+    def _make_guard(self) -> Guard | None:
+        config = self.config
+        if not config.guard:
+            return None
+        target = config.app if isinstance(config.app, str) else ""
+        settings = GuardSettings(
+            pace=Pace(threshold=config.guard_threshold),
+            sites=config.guard_sites,
+            package=target.partition(":")[0].partition(".")[0],
+        )
+        return Guard(asyncio.get_running_loop(), settings)
 
     async def _accept(
         self, worker: Worker, listeners: list[socket.socket]

@@ -1,4 +1,7 @@
-"""From ``module:attribute`` to something that can be called with a scope."""
+"""From ``module:attribute`` to something that can be called with a scope.
+
+ASGI 3 is left as it is, ASGI 2 and WSGI are wrapped.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,12 @@ import importlib.util
 import inspect
 import logging
 import sys
-from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from ..asgi import Application, LegacyApplication, Receive, Scope, Send
+from ..bridge.wsgi.asgi import Wsgi, WsgiSettings
 from ..errors import ConfigError
 
 __all__ = ["load"]
@@ -20,8 +23,15 @@ __all__ = ["load"]
 logger = logging.getLogger("tidegate.error")
 
 
-def load(target: object, *, factory: bool, interface: str, app_dir: str = "") -> Application:
-    """Return the application that ``target`` names or is.
+def load(
+    target: object,
+    *,
+    factory: bool,
+    interface: str,
+    app_dir: str = "",
+    settings: WsgiSettings | None = None,
+) -> Application:
+    """Return the application that ``target`` names or is; a ``Wsgi`` if it is a WSGI one.
 
     Raises ``ConfigError`` that says what was not found, and what was.  An
     exception inside the module being imported is not ours and passes through.
@@ -38,7 +48,9 @@ def load(target: object, *, factory: bool, interface: str, app_dir: str = "") ->
         )
     if interface == "auto" and not factory and _is_factory(found):
         logger.warning("%s is a factory; say so with --factory. Calling it.", _name(target))
-        return load(found, factory=True, interface=interface)
+        return load(found, factory=True, interface=interface, settings=settings)
+    if interface == "wsgi" or (interface == "auto" and _is_wsgi(found)):
+        return found if isinstance(found, Wsgi) else Wsgi(found, settings)
     if interface == "asgi2" or (interface == "auto" and _is_legacy(found)):
         return _single_callable(found)
     return found
@@ -126,15 +138,32 @@ def _is_factory(found: object) -> bool:
     return parameters is not None and not parameters and not inspect.isclass(found)
 
 
+def _is_wsgi(found: Any) -> bool:
+    """Say whether this takes ``(environ, start_response)``, and cannot take a third."""
+    if hasattr(found, "asgi_app") or _is_async(found):
+        return False
+    parameters = _parameters(found)
+    if parameters is None:
+        # A signature that says nothing, but perhaps the framework does.
+        return callable(getattr(found, "wsgi_app", None))
+    required = [p for p in parameters if p.default is p.empty]
+    return len(required) == 2 and len(parameters) == 2
+
+
+def _is_async(found: Any) -> bool:
+    """Say whether the call gives a coroutine."""
+    called = found if inspect.isroutine(found) else getattr(found, "__call__", found)  # noqa: B004
+    return inspect.iscoroutinefunction(called) or inspect.iscoroutinefunction(found)
+
+
 def _is_legacy(found: Any) -> bool:
     """Say whether this is an ASGI 2 application: ``app(scope)`` gives an instance.
 
-    A class always is one: its constructor takes the scope.
+    A class is one: its constructor takes the scope.
     """
     if inspect.isclass(found):
         return True
-    called: Callable[..., Any] = found if inspect.isroutine(found) else found.__call__
-    if inspect.iscoroutinefunction(called):
+    if _is_async(found):
         return False
     parameters = _parameters(found)
     if parameters is None:

@@ -1,0 +1,41 @@
+"""``tidegate run``: serve an application."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from ..errors import ConfigError
+from ..server.environment import read_env_file
+from ..server.run import serve
+from ..server.server import EXIT_STARTUP_FAILED, StartupFailed
+from .settings import SettingsCommand, collected, settings_params
+
+__all__ = ["command"]
+
+
+@click.pass_context
+def _run(ctx: click.Context, /, **options: Any) -> None:
+    try:
+        config = collected(ctx).config()
+        if config.env_file is not None:
+            read_env_file(config.env_file)
+        serve(config)
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from None
+    except StartupFailed:
+        sys.exit(EXIT_STARTUP_FAILED)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+command = SettingsCommand(
+    "run",
+    params=settings_params(),
+    callback=_run,
+    help="Serve the application TARGET, given as 'module:attribute'.\n\n"
+    "Every option can also be set in the environment, TIDEGATE_PORT=9000, and in "
+    "tidegate.toml, port = 9000; 'tidegate config --explain' says what is set where.",
+)

@@ -1,0 +1,125 @@
+"""Can these settings be used?  Every check that is not a type or a bound.
+
+``Config`` calls ``complaints`` and raises what it yields; whoever read the
+settings from somewhere adds where.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..errors import ConfigError
+from .options import wrong_values
+
+if TYPE_CHECKING:
+    from .config import Config
+
+__all__ = ["BadSettings", "Complaint", "complaints", "mount_target"]
+
+MOUNT_KINDS = ("asgi", "wsgi", "auto")
+
+
+class Complaint(NamedTuple):
+    """What is wrong with one setting; ``text`` names it, ``key`` the entry of a table."""
+
+    name: str
+    text: str
+    key: str = ""
+
+
+class BadSettings(ConfigError):
+    """Settings cannot be used; ``complaints`` holds every reason, not only the first."""
+
+    def __init__(self, complaints: list[Complaint]) -> None:
+        super().__init__("; ".join(complaint.text for complaint in complaints))
+        self.complaints = complaints
+
+
+def mount_target(text: str) -> tuple[str, str]:
+    """Return the interface and the target of ``asgi:live:app``; the first may be left out.
+
+    The interface is ``asgi``, ``wsgi`` or ``auto``.  Raises ``ConfigError`` if
+    it is something else.
+    """
+    kinds = "|".join(MOUNT_KINDS)
+    found = re.fullmatch(rf"(?:({kinds}):)?([^:]+:[^:]+)", text) if isinstance(text, str) else None
+    if found is None:
+        form = "'asgi:module:attribute' or 'wsgi:module:attribute'"
+        raise ConfigError(f"must be {form}, not {text!r}")
+    return found[1] or "auto", found[2]
+
+
+def complaints(config: Config) -> Iterator[Complaint]:
+    """Yield what is wrong; a value of the wrong type is judged no further."""
+    wrong = dict(wrong_values(config))
+    for name, text in wrong.items():
+        yield Complaint(name, f"{name} {text}")
+    for name, check in _CHECKS.items():
+        if name not in wrong:
+            yield from check(config)
+    if config.uds is not None and config.fd is not None:
+        text = "uds and fd cannot both be given: a server listens on one place"
+        yield Complaint("uds", text)
+    for name, pool in config.pools.items():
+        for key, text in wrong_values(pool):
+            yield Complaint("pools", f"pools.{name}.{key} {text}")
+
+
+def _check_root_path(config: Config) -> Iterator[Complaint]:
+    if config.root_path and not config.root_path.startswith("/"):
+        yield Complaint("root_path", f"root_path must start with '/', not {config.root_path!r}")
+
+
+def _check_file(name: str, path: object) -> Iterator[Complaint]:
+    if isinstance(path, str) and not Path(path).is_file():
+        yield Complaint(name, f"{name}: there is no file {path!r}")
+
+
+def _check_networks(config: Config) -> Iterator[Complaint]:
+    """Refuse what looks like an address or a network and is none."""
+    for item in config.forwarded_allow_ips.split(","):
+        try:
+            if "/" in item:
+                ipaddress.ip_network(item.strip())
+        except ValueError as error:
+            yield Complaint("forwarded_allow_ips", f"forwarded_allow_ips: {error}")
+
+
+def _check_headers(config: Config) -> Iterator[Complaint]:
+    for pair in config.headers:
+        if [type(part) for part in pair] != [str, str]:
+            yield Complaint("headers", f"headers must be pairs of texts, not {pair!r}")
+            return
+    try:
+        config.response_fields()
+    except ConfigError as error:
+        yield Complaint("headers", str(error))
+
+
+def _check_mounts(config: Config) -> Iterator[Complaint]:
+    for prefix, target in config.mounts.items():
+        if not isinstance(prefix, str) or not prefix.startswith("/"):
+            text = f"mount: a prefix must start with '/', not {prefix!r}"
+            yield Complaint("mounts", text, str(prefix))
+            continue
+        if prefix == "/" and config.app:
+            text = f"mount '/' and the target {config.app!r} are for the same paths: give one"
+            yield Complaint("mounts", text, prefix)
+        try:
+            mount_target(target)
+        except ConfigError as error:
+            yield Complaint("mounts", f"mount {prefix!r} {error}", prefix)
+
+
+_CHECKS: dict[str, Callable[[Config], Iterator[Complaint]]] = {
+    "root_path": _check_root_path,
+    "env_file": lambda config: _check_file("env_file", config.env_file),
+    "log_config": lambda config: _check_file("log_config", config.log_config),
+    "forwarded_allow_ips": _check_networks,
+    "headers": _check_headers,
+    "mounts": _check_mounts,
+}

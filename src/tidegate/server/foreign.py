@@ -1,0 +1,229 @@
+"""What do the options of other servers mean here?
+
+One row says where an option of uvicorn, gunicorn or hypercorn goes: to an
+option of ours, to nowhere with a note, or, if leaving it out would change what
+the operator relies on, to a refusal that names what to write instead.  Options
+that have the same name and meaning here need no row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from ..errors import ConfigError
+from .config import Config
+from .options import options_of
+
+__all__ = ["GUNICORN", "HYPERCORN", "UVICORN", "Foreign"]
+
+Converted = dict[str, Any]
+
+
+class Foreign(NamedTuple):
+    """One option of another server."""
+
+    flags: tuple[str, ...]
+    key: str  # in its configuration file, or as a keyword
+    convert: Callable[[str], Converted] | None = None  # to fields of ours; None if there are none
+    note: str = ""  # what to know
+    refused: bool = False
+    takes_value: bool = True
+
+    def converted(self, value: Any) -> Converted:
+        """Return the settings of ours that a value means.  Raises ``ConfigError``."""
+        if self.convert is None:
+            return {}
+        try:
+            return self.convert(_text(value))
+        except ValueError as error:
+            raise ConfigError(f"{self.key} {error}") from None
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    return str(value)
+
+
+def _names(names: str, key: str) -> tuple[tuple[str, ...], str]:
+    flags = tuple(names.split())
+    return flags, key or flags[-1].lstrip("-").replace("-", "_")
+
+
+def _same(names: str, field: str, key: str = "", zero_is_none: bool = False) -> Foreign:
+    def convert(text: str) -> Converted:
+        if zero_is_none and text == "0":
+            return {}
+        return {field: options_of(Config)[field].parse(text)}
+
+    return Foreign(*_names(names, key), convert)
+
+
+def _turned(
+    names: str, convert: Callable[[str], Converted], key: str = "", note: str = ""
+) -> Foreign:
+    return Foreign(*_names(names, key), convert, note)
+
+
+def _ignored(names: str, note: str, key: str = "", takes_value: bool = True) -> Foreign:
+    return Foreign(*_names(names, key), None, note, takes_value=takes_value)
+
+
+def _refused(names: str, note: str, key: str = "", takes_value: bool = True) -> Foreign:
+    return Foreign(*_names(names, key), None, note, refused=True, takes_value=takes_value)
+
+
+def _bind(text: str) -> Converted:
+    """Read ``HOST:PORT``, ``HOST``, ``:PORT``, ``unix:PATH`` or ``fd://NUMBER``."""
+    if "," in text:
+        raise ConfigError(f"a server listens on one place, not on {text!r}")
+    if text.startswith("unix:"):
+        return {"uds": text.removeprefix("unix:").removeprefix("//")}
+    host, colon, port = text.removeprefix("tcp://").rpartition(":")
+    if text.startswith("fd:"):
+        return {"fd": options_of(Config)["fd"].parse(port.removeprefix("//"))}
+    if not colon or port.endswith("]"):
+        return {"host": text.strip("[]")}
+    host = host.strip("[]") or "0.0.0.0"
+    return {"host": host, "port": options_of(Config)["port"].parse(port)}
+
+
+def _to_terminal(field: str) -> Callable[[str], Converted]:
+    def convert(text: str) -> Converted:
+        if text not in ("-", "None", ""):
+            raise ConfigError(
+                f"{text!r}: to log to a file, write a logging configuration (--log-config)"
+            )
+        return {field: text == "-"} if field else {}
+
+    return convert
+
+
+def _folder(text: str) -> Converted:
+    if "," in text:
+        raise ConfigError("one folder becomes app_dir; for several, set PYTHONPATH")
+    return {"app_dir": text}
+
+
+def _no_tls(*names: str) -> Iterable[Foreign]:
+    note = "Tidegate does not speak TLS yet: let a proxy in front of it do so"
+    return [_refused(name, note) for name in names]
+
+
+def _not_here(note: str, *names: str) -> Iterable[Foreign]:
+    return [_ignored(name, note) for name in names]
+
+
+_RELOAD = "Tidegate does not restart when files change: start it again"
+_OWN_PARSER = "there is one implementation, Tidegate's own"
+_HOW_CALLED = "Tidegate looks at the application itself (see --interface)"
+_USER = "start Tidegate as that user; with systemd: User=, Group=, UMask="
+_STATSD = "there is no statsd output"
+
+UVICORN = (
+    _ignored("--reload", _RELOAD, takes_value=False),
+    *_not_here(_RELOAD, "--reload-delay"),
+    _ignored("--reload-dir", _RELOAD, "reload_dirs"),
+    _ignored("--reload-include", _RELOAD, "reload_includes"),
+    _ignored("--reload-exclude", _RELOAD, "reload_excludes"),
+    _ignored("--http", _OWN_PARSER),
+    _ignored("--http2", "Tidegate does not speak HTTP/2 yet", takes_value=False),
+    _ignored("--timeout-worker-healthcheck", "--guard-threshold reports a worker that is blocked"),
+    *_no_tls("--ssl-keyfile", "--ssl-certfile", "--ssl-keyfile-password", "--ssl-version"),
+    *_no_tls("--ssl-cert-reqs", "--ssl-ca-certs", "--ssl-ciphers"),
+)
+"""uvicorn's, save those that have the same name here."""
+
+GUNICORN = (
+    _turned("-b --bind", _bind),
+    _same("-w --workers", "workers"),
+    _same("--backlog", "backlog"),
+    _same("--threads", "threads"),
+    _ignored("-k --worker-class", _HOW_CALLED),
+    _ignored("--worker-connections", "--limit-concurrency bounds the requests at once"),
+    _refused(
+        "-t --timeout",
+        "there is no limit for the whole request; --guard-threshold reports a blocked worker, "
+        "--timeout-head, --timeout-body and --timeout-write bound what clients may take",
+    ),
+    _same("--graceful-timeout", "timeout_graceful_shutdown"),
+    _same("--keep-alive", "timeout_keep_alive", "keepalive"),
+    _same("--max-requests", "limit_max_requests", zero_is_none=True),
+    _same("--max-requests-jitter", "limit_max_requests_jitter"),
+    _same("--limit-request-line", "max_target_size", zero_is_none=True),
+    _same("--limit-request-fields", "max_fields"),
+    _ignored(
+        "--limit-request-field_size",
+        "--max-head-size bounds all fields",
+        "limit_request_field_size",
+    ),
+    _turned("--chdir", _folder, note="modules are looked for there; the current folder stays"),
+    _turned("--pythonpath", _folder),
+    _turned("--access-logfile", _to_terminal("access_log"), "accesslog"),
+    _turned("--error-logfile --log-file", _to_terminal(""), "errorlog"),
+    _refused(
+        "--access-logformat", "write a logging configuration (--log-config)", "access_log_format"
+    ),
+    _same("--log-level", "log_level", "loglevel"),
+    _same("--log-config", "log_config", "logconfig"),
+    _same("--log-config-json", "log_config", "logconfig_json"),
+    _same("--forwarded-allow-ips", "forwarded_allow_ips"),
+    _same("--root-path", "root_path"),
+    _ignored("--preload", "every worker imports the application", "preload_app", takes_value=False),
+    _ignored("--reuse-port", "workers share one listening socket", takes_value=False),
+    _ignored("--reload", _RELOAD, takes_value=False),
+    *_not_here(_RELOAD, "--reload-engine", "--reload-extra-file"),
+    _ignored("--worker-tmp-dir", "workers need no temporary files"),
+    _ignored("-n --name", "processes keep their names", "proc_name"),
+    _ignored("--capture-output", "output stays where it goes", takes_value=False),
+    _ignored("--no-sendfile", "there is no such switch", "sendfile", takes_value=False),
+    *_not_here(_STATSD, "--statsd-host", "--statsd-prefix"),
+    _refused("-p --pid", "let the service manager track the process", "pidfile"),
+    *(_refused(name, _USER) for name in ("-u --user", "-g --group", "-m --umask")),
+    _refused("-D --daemon", "run it under a service manager", takes_value=False),
+    _refused("-e --env", "set it in the environment, or use --env-file", "raw_env"),
+    _refused("--proxy-protocol", "the PROXY protocol is not understood", takes_value=False),
+    *_no_tls("--certfile", "--keyfile", "--ca-certs", "--ssl-version", "--ciphers", "--cert-reqs"),
+)
+"""gunicorn's."""
+
+HYPERCORN = (
+    _turned("-b --bind", _bind),
+    _same("-w --workers", "workers"),
+    _same("--backlog", "backlog"),
+    _ignored("-k --worker-class", 'write loop = "asyncio" or "uvloop" to choose'),
+    _same("--graceful-timeout", "timeout_graceful_shutdown"),
+    _same("--keep-alive", "timeout_keep_alive", "keep_alive_timeout"),
+    _same("--read-timeout", "timeout_body"),
+    _same("--max-requests", "limit_max_requests", zero_is_none=True),
+    _same("--max-requests-jitter", "limit_max_requests_jitter"),
+    _same("--root-path", "root_path"),
+    _same("--websocket-ping-interval", "ws_ping_interval"),
+    _same("--websocket-max-message-size", "ws_max_size"),
+    _same("--h11-max-incomplete-size", "max_head_size"),
+    _same("--include-date-header", "date_header"),
+    _same("--include-server-header", "server_header"),
+    _same("--startup-timeout", "timeout_lifespan_startup"),
+    _same("--shutdown-timeout", "timeout_lifespan_shutdown"),
+    _turned("--access-log --access-logfile", _to_terminal("access_log"), "accesslog"),
+    _turned("--error-log --error-logfile --log-file", _to_terminal(""), "errorlog"),
+    _refused(
+        "--access-logformat", "write a logging configuration (log_config)", "access_log_format"
+    ),
+    _same("--log-level", "log_level", "loglevel"),
+    _same("--log-config", "log_config", "logconfig"),
+    _ignored("--reload", _RELOAD, "use_reloader", takes_value=False),
+    _ignored("--debug", "use log_level", takes_value=False),
+    _ignored("--server-name", "a proxy in front can choose by name", "server_names"),
+    *_not_here(_STATSD, "--statsd-host", "--statsd-prefix"),
+    _refused("-p --pid", "let the service manager track the process", "pid_path"),
+    *(_refused(name, _USER) for name in ("-u --user", "-g --group", "-m --umask")),
+    *(
+        _refused(name, "a server listens on one place")
+        for name in ("--insecure-bind", "--quic-bind")
+    ),
+    *_no_tls("--certfile", "--keyfile", "--keyfile-password", "--ca-certs", "--ciphers"),
+    *_no_tls("--verify-mode", "--verify-flags", "--alpn-protocols"),
+)
+"""hypercorn's; some can only stand in its configuration file."""

@@ -1,0 +1,140 @@
+"""Command lines of uvicorn and gunicorn are understood; what has no equivalent is said."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tidegate.cli import command, main
+from tidegate.cli.settings import collected
+from tidegate.server.config import Config
+
+
+def config(*arguments: str) -> Config:
+    with command("run").make_context("run", ["module:app", *arguments]) as context:
+        return collected(context).config()
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["config", "module:app", *arguments])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("-b 0.0.0.0:9000", {"host": "0.0.0.0", "port": 9000}),
+        ("--bind :9000", {"host": "0.0.0.0", "port": 9000}),
+        ("--bind example", {"host": "example", "port": 8000}),
+        ("--bind [::1]:9000", {"host": "::1", "port": 9000}),
+        ("--bind [::1]", {"host": "::1", "port": 8000}),
+        ("-b unix:/run/site.sock", {"uds": "/run/site.sock"}),
+        ("-b fd://3", {"fd": 3}),
+        ("-w 4", {"workers": 4}),
+        ("-w4 --threads 8", {"workers": 4, "threads": 8}),
+        ("--graceful-timeout 20", {"timeout_graceful_shutdown": 20.0}),
+        ("--keep-alive 7", {"timeout_keep_alive": 7.0}),
+        ("--max-requests 100", {"limit_max_requests": 100}),
+        ("--max-requests 0", {"limit_max_requests": None}),
+        ("--max-requests-jitter 10", {"limit_max_requests_jitter": 10}),
+        ("--limit-request-fields 50", {"max_fields": 50}),
+        ("--limit-request-line 4000", {"max_target_size": 4000}),
+        ("--chdir src", {"app_dir": "src"}),
+        ("--pythonpath src", {"app_dir": "src"}),
+        ("--access-logfile -", {"access_log": True}),
+        ("--error-logfile -", {}),
+        ("--log-config-json {file}", {"log_config": __file__}),
+        ("-k gthread --preload --reuse-port", {}),
+        # Our own spelling wins.
+        ("-w 4 --workers 2", {"workers": 2}),
+        ("--workers 2 -w 4", {"workers": 2}),
+        # uvicorn's.
+        ("--reload --reload-dir a --reload-dir b --http h11 --http2", {}),
+        ("--ws websockets --loop none", {"ws": "auto", "loop": "asyncio"}),
+        ("--ws-per-message-deflate false", {"ws_per_message_deflate": False}),
+        ("--timeout-worker-healthcheck 5 --reset-contextvars", {"reset_contextvars": True}),
+        ("--h11-max-incomplete-event-size 9000", {"max_head_size": 9000}),
+    ],
+)
+def test_an_option_of_another_server_is_understood(
+    arguments: str, expected: dict[str, object]
+) -> None:
+    made = vars(config(*arguments.format(file=__file__).split()))
+    defaults = vars(Config("module:app"))
+    assert made == {**defaults, **expected}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("-k sync", ["--worker-class: ", "--interface"]),
+        ("--reload", ["--reload: "]),
+        ("--chdir src", ["--chdir: ", "current folder"]),
+        ("--worker-connections 9", ["--worker-connections: ", "--limit-concurrency"]),
+    ],
+)
+def test_what_is_left_out_is_said(arguments: str, words: list[str]) -> None:
+    result = run(*arguments.split())
+    assert result.exit_code == 0
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith("tidegate: ")
+    for word in words:
+        assert word in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("--timeout 30", ["--timeout ", "--timeout-head"]),
+        ("-t 30", ["--timeout "]),
+        ("--ssl-keyfile key.pem", ["--ssl-keyfile", "TLS"]),
+        ("--certfile cert.pem", ["--certfile", "TLS"]),
+        ("-p site.pid", ["--pid"]),
+        ("-u www", ["--user", "User="]),
+        ("--daemon", ["--daemon"]),
+        ("--access-logfile log", ["--access-logfile", "--log-config"]),
+        ("--access-logformat x", ["--access-logformat", "--log-config"]),
+        ("-b a:1 -b b:2", ["--bind", "one place"]),
+        ("-b a:http", ["--bind", "'http'"]),
+        ("-w many", ["-w: ", "'many'"]),
+        ("--pythonpath a,b", ["--pythonpath", "PYTHONPATH"]),
+    ],
+)
+def test_what_cannot_be_left_out_is_refused(arguments: str, words: list[str]) -> None:
+    result = run(*arguments.split())
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1, result.stderr
+    for word in words:
+        assert word in result.stderr
+
+
+def test_a_gunicorn_configuration_is_not_read_as_ours() -> None:
+    result = run("-c", "gunicorn.conf.py")
+    assert result.exit_code == 2
+    assert "tidegate import-config gunicorn.conf.py" in result.stderr
+
+
+UVICORN = """
+host port uds fd reload reload-dir reload-include reload-exclude reload-delay workers loop http
+http2 ws ws-max-size ws-max-queue ws-ping-interval ws-ping-timeout ws-per-message-deflate lifespan
+interface env-file log-config log-level access-log no-access-log use-colors no-use-colors
+proxy-headers no-proxy-headers server-header no-server-header date-header no-date-header
+forwarded-allow-ips root-path limit-concurrency backlog limit-max-requests
+limit-max-requests-jitter timeout-keep-alive timeout-graceful-shutdown timeout-worker-healthcheck
+ssl-keyfile ssl-certfile ssl-keyfile-password ssl-ca-certs ssl-ciphers ssl-version ssl-cert-reqs
+header app-dir factory reset-contextvars h11-max-incomplete-event-size
+"""
+
+
+def test_every_option_of_uvicorn_is_known() -> None:
+    run = command("run")
+    with run.make_context("run", ["module:app"]) as context:
+        params = run.get_params(context)
+    known = {flag for param in params for flag in (*param.opts, *param.secondary_opts)}
+    assert {f"--{name}" for name in UVICORN.split()} - known == set()
+
+
+def test_help_does_not_show_them() -> None:
+    result = CliRunner().invoke(main, ["run", "--help"])
+    assert "--bind" not in result.stdout
+    assert "--reload" not in result.stdout
