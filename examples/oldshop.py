@@ -53,7 +53,10 @@ class DB:
 
 
 class FakeDB(DB):
-    pass
+    """A database for tests, to which everybody is known."""
+
+    async def user(self, token: str) -> User | None:
+        return User(token, f"{token}@example.com")
 
 
 sent: list[tuple[str, str]] = []

@@ -15,6 +15,7 @@ from ..asgi import Application, Receive, Scope, Send
 from ..errors import ConfigError, UsageError
 from ..events.hub import Hub
 from .annotations import mark
+from .asking import Asked, request_for, socket_types
 from .dispatch import Dispatcher
 from .docs import documentation
 from .execution import Execution
@@ -282,6 +283,7 @@ class App(Router):
             yield
 
     async def _open(self, state: dict[str, Any] | None) -> contextlib.AsyncExitStack:
+        self._entry = None  # routes may have been added since it was last open
         self.prepare()
         self.state = {} if state is None else state
         async with contextlib.AsyncExitStack() as stack:
@@ -354,3 +356,14 @@ class App(Router):
             raise UsageError(f"{template.text} needs {error.args[0]!r}") from None
         except ValueError as error:
             raise UsageError(f"{template.text}: {error}") from None
+
+    def request_for(self, handler: Callable[..., Any], arguments: Mapping[str, Any]) -> Asked:
+        """Return the request that calls a handler with these arguments; see ``asking``."""
+        return request_for(self.plans, handler, arguments)
+
+    def socket_types(self, path: str) -> tuple[Any, Any] | None:
+        """Return what the socket at a path takes and what it sends; None if there is none."""
+        self.prepare()
+        found = self._routes.table.find(path)
+        target = None if found is None else found[0].socket
+        return None if target is None else socket_types(target.plan)
