@@ -140,7 +140,8 @@ def lua(request: Request) -> bytes:
         # Lua's decimal escapes carry any byte.
         escaped = b"".join(b"\\%03d" % byte for byte in request.body)
         lines.append(b'wrk.body = "%b"' % escaped)
-        lines.append(b'wrk.headers["Content-Type"] = "application/octet-stream"')
+        kind = request.content_type.encode()
+        lines.append(b'wrk.headers["Content-Type"] = "%b"' % kind)
     return b"\n".join(lines) + SUMMARY
 
 

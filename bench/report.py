@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from .rows import Figure, Row
 from .run import Entry, Outcome
-from .servers import BASELINE, Server
+from .servers import BASELINES, Server
 
 __all__ = ["Facts", "Standing", "markdown", "number", "standings"]
 
@@ -149,7 +149,7 @@ def table(row: Row, servers: Sequence[Server], outcome: Outcome) -> list[str]:
 def references(found: Sequence[Standing]) -> list[tuple[str, float]]:
     """Return what to compare with: the baseline and the best peer, where measured."""
     peers = [one for one in found if not one.server.ours]
-    chosen = [(BASELINE, one.value) for one in peers if one.server.name == BASELINE]
+    chosen = [(one.server.name, one.value) for one in peers if one.server.name in BASELINES]
     clean = [one for one in peers if not one.errors]
     if clean:
         best = min(clean, key=lambda one: one.value)

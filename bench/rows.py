@@ -7,6 +7,7 @@ each server that speaks it, a word in ``servers.py``.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 __all__ = ["DEFAULT_ROWS", "ROWS", "Figure", "Request", "Row"]
@@ -32,6 +33,22 @@ class Request:
     answer: bytes
     method: str = "GET"
     body: bytes = b""
+    is_json: bool = False
+    """Whether content and answer are JSON, so that spaces in the answer do not matter."""
+
+    @property
+    def content_type(self) -> str:
+        """The type of the content."""
+        return "application/json" if self.is_json else "application/octet-stream"
+
+    def accepts(self, body: bytes) -> bool:
+        """Say whether this is the right answer."""
+        if not self.is_json:
+            return body == self.answer
+        try:
+            return bool(json.loads(body) == json.loads(self.answer))
+        except ValueError:
+            return False
 
 
 @dataclass(frozen=True)
@@ -56,6 +73,16 @@ HELLO = Request("/hello", b"Hello, world!")
 TEN_KIB = Request("/ten_kib", b"0123456789abcdef" * 640)
 ECHO_BODY = bytes(32 + i % 95 for i in range(1024))
 ECHO = Request("/echo", ECHO_BODY, method="POST", body=ECHO_BODY)
+
+ITEM = b'{"name":"tea","price":3.5,"tags":["hot","green"]}'
+
+# The same four handlers in each framework, on the server that its users run it on.
+WEB_ROWS = {
+    "web-plain": ("plain text", Request("/plain", b"Hello, world!")),
+    "web-typed": ("typed GET", Request("/items/3?page=2", b'{"id":3,"page":2}', is_json=True)),
+    "web-model": ("POST of a model", Request("/items", ITEM, "POST", ITEM, is_json=True)),
+    "web-def": ("plain def", Request("/sync?id=3", b'{"id":3}', is_json=True)),
+}
 
 LOAD_FIGURES = (
     Figure("cpu", "CPU per request", "us", ranked=True),
@@ -84,6 +111,26 @@ ROWS: dict[str, Row] = {
             MESSAGE_FIGURES,
             connections=32,
             protocol="websocket",
+        ),
+        Row(
+            "wsgi",
+            "WSGI GET, 13 bytes, 64 connections, 8 threads",
+            "load",
+            HELLO,
+            LOAD_FIGURES,
+            interface="wsgi",
+            app="raw_wsgi:app",
+        ),
+        *(
+            Row(
+                name,
+                f"Framework, {title}, 64 connections",
+                "load",
+                request,
+                LOAD_FIGURES,
+                interface="web",
+            )
+            for name, (title, request) in WEB_ROWS.items()
         ),
         Row(
             "startup",

@@ -12,10 +12,10 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["BASELINE", "SERVERS", "Server"]
+__all__ = ["BASELINES", "SERVERS", "Server"]
 
-BASELINE = "uvicorn"
-"""The server that every figure is compared with, besides the best peer."""
+BASELINES = ("uvicorn", "fastapi")
+"""What every figure is compared with, besides the best peer; one of them is in each row."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,17 @@ class Server:
 
 TIDEGATE = {
     "asgi": "{python} -m tidegate run {target} --host 127.0.0.1 --port {port}"
-    " --no-access-log --timeout-keep-alive 120"
+    " --no-access-log --timeout-keep-alive 120",
+    "wsgi": "{python} -m tidegate run {target} --host 127.0.0.1 --port {port}"
+    " --threads 8 --no-access-log --timeout-keep-alive 120",
+    "web": "{python} -m tidegate run web_tidegate:app --host 127.0.0.1 --port {port}"
+    " --no-access-log --timeout-keep-alive 120",
 }
+
+ON_UVICORN = (
+    "{{python}} -m uvicorn web_{name}:app --host 127.0.0.1 --port {{port}}"
+    " --no-access-log --timeout-keep-alive 120"
+)
 
 SERVERS: dict[str, Server] = {
     server.name: server
@@ -94,7 +103,9 @@ SERVERS: dict[str, Server] = {
             "granian",
             {
                 "asgi": "{python} -m granian --interface asgi --host 127.0.0.1 --port {port}"
-                " --no-access-log --http1-header-read-timeout 60000 {target}"
+                " --no-access-log --http1-header-read-timeout 60000 {target}",
+                "wsgi": "{python} -m granian --interface wsgi --host 127.0.0.1 --port {port}"
+                " --blocking-threads 8 --no-access-log --http1-header-read-timeout 60000 {target}",
             },
         ),
         Server(
@@ -102,7 +113,20 @@ SERVERS: dict[str, Server] = {
             "gunicorn",
             {
                 "asgi": "{python} -m gunicorn --worker-class asgi --bind 127.0.0.1:{port}"
-                " --keep-alive 120 {target}"
+                " --keep-alive 120 {target}",
+                "wsgi": "{python} -m gunicorn --worker-class gthread --threads 8"
+                " --bind 127.0.0.1:{port} --keep-alive 120 {target}",
+            },
+        ),
+        Server(
+            "a2wsgi",
+            "a2wsgi",
+            # An adapter, here on uvicorn.
+            protocols=frozenset({"http1"}),
+            commands={
+                "wsgi": "{python} -c 'import a2wsgi, uvicorn, {module};"
+                " uvicorn.run(a2wsgi.WSGIMiddleware({module}.{attribute}, workers=8),"
+                ' host="127.0.0.1", port={port}, access_log=False, timeout_keep_alive=120)\''
             },
         ),
         Server(
@@ -138,6 +162,12 @@ SERVERS: dict[str, Server] = {
                 "asgi": "{python} -c 'import freastal, {module};"
                 ' freastal.serve_asgi({module}.{attribute}, "127.0.0.1", {port})\''
             },
+        ),
+        *(
+            Server(name, name, {"web": ON_UVICORN.format(name=name)})
+            for name in (
+                *("fastapi", "starlette", "litestar", "blacksheep", "falcon", "quart", "django"),
+            )
         ),
     )
 }
