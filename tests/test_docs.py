@@ -98,8 +98,16 @@ def test_python_examples_run(path: Path, tmp_path: Path) -> None:
     script = tmp_path / path.with_suffix(".py").name
     script.write_text("\n".join(lines), encoding="utf-8")
     command = [sys.executable, "-W", "error", str(script)]
+    # Examples may import what stands in examples/.
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "examples")}
     done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=50
+        command,
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
     )
     if done.returncode:
         pytest.fail(f"{page_name(path)}:\n{done.stderr}", pytrace=False)

@@ -76,6 +76,9 @@ OPTIONAL = {
     "pytest": None,  # whoever loads our plugin has it
 }
 
+# What loads plugins of ours is there when they are imported, in any module.
+HOSTS = {"pytest"}
+
 
 @dataclass(frozen=True)
 class Import:
@@ -188,7 +191,7 @@ def foreign_complaints(imports: Iterable[Import]) -> list[str]:
         else:
             complaints.append(f"{found}: {name} is not a declared dependency")
     for name, modules in importers.items():
-        if len(modules) > 1:
+        if len(modules) > 1 and name not in HOSTS:
             complaints.append(f"{name} is imported in {', '.join(sorted(modules))}: choose one")
     return complaints
 

@@ -12,10 +12,15 @@ __all__ = [
     "BadRequest",
     "ClientDisconnected",
     "ConfigError",
+    "DeadlineExceeded",
     "PeerError",
+    "PoolClosed",
+    "PoolFull",
     "TidegateError",
+    "Untransferable",
     "UsageError",
     "WebSocketError",
+    "WorkerCrashed",
 ]
 
 
@@ -65,3 +70,38 @@ class ClientDisconnected(TidegateError, OSError):
     It is an ``OSError`` so that frameworks recognise it.  Tidegate ignores it
     when it escapes the application: nothing is logged.
     """
+
+
+class PoolFull(TidegateError):
+    """A pool has as many waiting calls as it may have.
+
+    ``retry_after`` is after how many seconds there is likely to be room.
+    """
+
+    def __init__(self, text: str, retry_after: float = 1.0) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+
+
+class PoolClosed(TidegateError):
+    """A pool was closed before this call was done."""
+
+
+class DeadlineExceeded(TidegateError, TimeoutError):
+    """A call to a pool was not done in the time it was given."""
+
+
+class WorkerCrashed(TidegateError):
+    """The process that ran a call ended before the call did.
+
+    ``exit_code`` is its exit status, or None if ``signal`` (a number) ended it.
+    """
+
+    def __init__(self, text: str, exit_code: int | None = None, signal: int | None = None) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code
+        self.signal = signal
+
+
+class Untransferable(UsageError):
+    """A function, an argument, a result or an exception cannot go to another process."""
