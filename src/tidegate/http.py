@@ -24,6 +24,7 @@ __all__ = [
     "KNOWN_FIELDS",
     "LENGTH",
     "NO_BODY",
+    "REASON",
     "SERVER",
     "Defaults",
     "Field",
@@ -42,6 +43,8 @@ CONNECTION = 4
 DATE = 8
 SERVER = 16
 CLOSE = 32
+REASON = 64
+"""Not a header: the value is the reason phrase, where a protocol has one."""
 
 NO_BODY = -1
 """As the length of a response: there is no body, and nothing says how long it is."""

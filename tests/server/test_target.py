@@ -9,9 +9,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import flask
 import pytest
+import quart
 
 from tidegate.asgi import Application, Receive, Scope, Send
+from tidegate.bridge.wsgi import Wsgi, WsgiSettings
 from tidegate.errors import ConfigError
 from tidegate.server.target import load
 
@@ -313,3 +316,90 @@ def test_what_nobody_can_look_into_is_taken_for_asgi_3() -> None:
 
     opaque = Opaque()
     assert find(opaque) is opaque
+
+
+# WSGI.
+
+
+def wsgi_function(environ: Any, start_response: Any) -> list[bytes]:
+    return []
+
+
+class WsgiObject:
+    def __call__(self, environ: Any, start_response: Any) -> list[bytes]:
+        return []
+
+
+class WsgiClass:
+    """As in PEP 3333: an instance is the iterable of one response."""
+
+    def __init__(self, environ: Any, start_response: Any) -> None: ...
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(())
+
+
+class WsgiVariadic:
+    def wsgi_app(self, environ: Any, start_response: Any) -> list[bytes]:
+        return []
+
+    def __call__(self, *args: Any) -> list[bytes]:
+        return self.wsgi_app(*args)
+
+
+class Both:
+    """Speaks ASGI, and keeps an attribute of its WSGI days."""
+
+    wsgi_app = asgi_app = WsgiObject()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+
+def synchronous(scope: Scope, receive: Receive, send: Send) -> Any: ...
+
+
+async def two(scope: Scope, receive: Receive) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        wsgi_function,
+        WsgiObject(),
+        WsgiObject().__call__,
+        WsgiClass,
+        WsgiVariadic(),
+        flask.Flask("shop"),
+        flask.Flask("shop").wsgi_app,
+        functools.partial(wsgi_function),
+    ],
+)
+def test_a_wsgi_application_is_recognised(found: Any) -> None:
+    settings = WsgiSettings(threads=3)
+    made = load(found, factory=False, interface="auto", settings=settings)
+    assert isinstance(made, Wsgi)
+    assert (made.application, made.settings) == (found, settings)
+
+
+@pytest.mark.parametrize("modern", [Both(), synchronous, two, quart.Quart("shop"), Modern()])
+def test_an_asgi_application_is_never_taken_for_a_wsgi_one(modern: Any) -> None:
+    assert find(modern) is modern
+
+
+def test_the_interface_wsgi_can_be_given() -> None:
+    made = find(variadic, interface="wsgi")
+    assert isinstance(made, Wsgi)
+    assert find(made, interface="wsgi") is made
+    assert find(made) is made
+
+
+def test_a_factory_may_return_a_wsgi_application() -> None:
+    assert isinstance(find(lambda: wsgi_function, factory=True), Wsgi)
+
+
+def test_django_is_told_the_length_of_content() -> None:
+    # Not Django itself: once imported, it wants settings for whatever looks at its objects.
+    members = {"__module__": "django.core.handlers.wsgi", "__call__": WsgiObject.__call__}
+    handler = type("WSGIHandler", (), members)()
+    assert find(handler).spools  # type: ignore[attr-defined]
+    assert not find(wsgi_function).spools  # type: ignore[attr-defined]

@@ -29,9 +29,23 @@ class Exchange:
     service: Service
     task: asyncio.Task[None] | None  # None until started
     gone: bool  # the client cannot be reached
-    _grace: asyncio.TimerHandle | None  # None unless the client left
+    _grace: asyncio.Handle | None  # None unless the client left
     _told: bool  # the application knows that the client has gone
     _waiters: list[asyncio.Future[None]] | None  # None while nobody waits
+
+    def begin(self) -> None:
+        """Call the application, which runs until it first has to wait."""
+        service = self.service
+        task = service.start(self.run(), service.context.copy())
+        self.task = task
+        if not task.done():
+            service.running.add(self)
+
+    async def run(self) -> None:
+        """Call the application and see to it that the exchange ends, one way or another."""
+
+    def peer_gone(self) -> None:
+        """The client cannot be reached any more."""
 
     def may_write(self) -> None:
         """The peer takes data again."""
@@ -94,7 +108,11 @@ class Exchange:
         policy = self.service.policy
         if policy.on_disconnect == "cancel" and self.task is not None:
             loop = self.service.loop
-            self._grace = loop.call_later(policy.disconnect_grace, self._cancel_if_idle)
+            self._grace = loop.call_later(policy.disconnect_grace, self._on_grace_over)
+
+    def _on_grace_over(self) -> None:
+        # A loop that was busy all the time comes to both at once: whom we woke goes first.
+        self._grace = self.service.loop.call_soon(self._cancel_if_idle)
 
     def _cancel_if_idle(self) -> None:
         # One that was told decides for itself.

@@ -14,15 +14,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable
-from typing import Any
+from collections.abc import Awaitable, Sequence
+from typing import Any, ClassVar
 
 from ..asgi import Message
 from ..errors import AppError
 from ..http import CODING, KNOWN_FIELDS, LENGTH, NO_BODY, Field, Head, field
 from .access import CLIENT_LEFT
 from .exchange import Exchange
-from .out import Out
+from .out import Address, Out
 from .scope import apply_policy, decode_path
 from .sent import SENT
 from .service import Service
@@ -49,31 +49,37 @@ class HttpExchange(Exchange):
         *("head", "head_sent", "scope", "size", "started_at"),
     )  # fmt: skip
 
+    # True where a thread makes the call: then there is neither a scope nor a Task.
+    in_thread: ClassVar[bool] = False
+
+    scope: dict[str, Any]
+
     def __init__(self, out: Out, service: Service, head: Head, body: bytes, ended: bool) -> None:
         self.out = out
         self.service = service
         self.head = head
-        raw_path = head.path
-        # Every mutable value is this request's own (ASGI items 3 to 11, 20 to 36).
-        self.scope: dict[str, Any] = {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": service.spec_version},
-            "http_version": head.version,
-            "method": head.method,
-            "scheme": head.scheme or out.scheme,
-            "path": decode_path(raw_path) if b"%" in raw_path else raw_path.decode("ascii"),
-            "raw_path": raw_path,
-            "query_string": head.query,
-            "root_path": "",
-            "headers": head.headers,
-            "client": out.client,
-            "server": out.server,
-            "state": service.state.copy(),
-            "extensions": {},
-        }
-        policy = service.policy
-        if policy.root_path or (head.forwarded and out.trusted):
-            apply_policy(self.scope, policy, head, out)
+        if not self.in_thread:
+            raw_path = head.path
+            # Every mutable value is this request's own (ASGI items 3 to 11, 20 to 36).
+            self.scope = {
+                "type": "http",
+                "asgi": {"version": "3.0", "spec_version": service.spec_version},
+                "http_version": head.version,
+                "method": head.method,
+                "scheme": head.scheme or out.scheme,
+                "path": decode_path(raw_path) if b"%" in raw_path else raw_path.decode("ascii"),
+                "raw_path": raw_path,
+                "query_string": head.query,
+                "root_path": "",
+                "headers": head.headers,
+                "client": out.client,
+                "server": out.server,
+                "state": service.state.copy(),
+                "extensions": {},
+            }
+            policy = service.policy
+            if policy.root_path or (head.forwarded and out.trusted):
+                apply_policy(self.scope, policy, head, out)
         self.task: asyncio.Task[None] | None = None  # None until started
         self.started_at = 0.0 if service.access_log is None else time.perf_counter()
         # Receiving.
@@ -206,7 +212,7 @@ class HttpExchange(Exchange):
             if not self.complete:
                 self._log(self._status if self.head_sent else status)
 
-    def answer(self, status: int, text: bytes) -> None:
+    def answer(self, status: int, text: bytes, more: Sequence[Field] = ()) -> None:
         """Answer in the application's place, or abort what it has begun (ASGI item 50)."""
         if self.head_sent:
             self._abort()
@@ -215,7 +221,7 @@ class HttpExchange(Exchange):
         self._status = status
         self.head_sent = self.complete = True
         self.size = len(body)
-        fields = [field(b"content-type", b"text/plain; charset=utf-8")]
+        fields = [field(b"content-type", b"text/plain; charset=utf-8"), *more]
         self.out.respond(status, fields, 0, len(text), body, True)
         self._wake()
         self._log(status)
@@ -312,7 +318,11 @@ class HttpExchange(Exchange):
         if access_log is not None:
             seconds = time.perf_counter() - self.started_at
             request = (self.head.method, self.head.target, self.head.version)
-            access_log.write(self.scope["client"], request, status, seconds, self.size)
+            access_log.write(self._client(), request, status, seconds, self.size)
+
+    def _client(self) -> Address | None:
+        client: Address | None = self.scope["client"]
+        return client
 
     def _give_up(self, error: BaseException | None) -> None:
         """The application failed or was cancelled."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, NoReturn
 
@@ -36,4 +36,4 @@ class _Sent(Coroutine[Any, Any, None]):
         return None
 
 
-SENT: Awaitable[None] = _Sent()
+SENT: Coroutine[Any, Any, None] = _Sent()

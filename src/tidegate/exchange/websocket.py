@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Awaitable
 from typing import Any
 
@@ -36,7 +35,8 @@ _OURS = frozenset(
 )
 
 # An extension of ours, advertised in the scope: a socket accepted with the
-# extra key "drain" hears of a shutdown while it can still send.
+# extra key "drain" hears of a shutdown while it can still send.  The extra key
+# "ping_interval" is how many seconds apart its pings are, in place of the setting.
 DRAIN = "tidegate.drain"
 
 
@@ -49,7 +49,7 @@ class WebSocketExchange(Exchange):
 
     __slots__ = (
         *("_close", "_connected", "_denial", "_drains", "_inbox", "_paused", "_size", "_socket"),
-        *("_state", "_subprotocols", "scope", "started_at"),
+        *("_state", "_subprotocols", "_target", "ping_interval", "scope", "started_at"),
     )
 
     def __init__(
@@ -63,14 +63,18 @@ class WebSocketExchange(Exchange):
         self._grace = None
         self._told = False
         self._waiters = None
-        self._denial = HttpExchange(out, service, head, b"", True)
+        # Until it is accepted; an idle socket is to be cheap.
+        self._denial: HttpExchange | None = HttpExchange(out, service, head, b"", True)
+        self._target = head.target
         self.scope = _websocket_scope(self._denial.scope, subprotocols)
         self.started_at = time.perf_counter()
         self._state = _CONNECTING
         self._connected = False  # the application was told of the handshake
-        self._subprotocols = subprotocols
+        self._subprotocols = subprotocols  # the client offers; empty once it is accepted
         self._drains = False  # the application wants to hear of a shutdown
-        self._inbox: deque[Message] = deque()
+        self.ping_interval: float | None = None  # seconds; None if the application did not say
+        # Short, and nearly always empty: an empty deque would take 700 bytes more.
+        self._inbox: list[Message] = []
         self._size = 0  # of the messages in the inbox
         self._paused = False  # we asked the protocol to stop reading
         # Code and reason for websocket.disconnect; None while the socket lives.
@@ -94,7 +98,7 @@ class WebSocketExchange(Exchange):
         finally:
             if self.task is not None:
                 self._finished()
-            if self._denial.complete:
+            if self.complete:
                 self.detach()
 
     async def receive(self) -> Message:
@@ -108,7 +112,7 @@ class WebSocketExchange(Exchange):
                 code, reason = self._close
                 return {"type": "websocket.disconnect", "code": code, "reason": reason}
             await self._wait()
-        message = self._inbox.popleft()
+        message = self._inbox.pop(0)
         content = message.get("bytes") or message.get("text") or b""
         self._size -= len(content)
         policy = self.service.policy
@@ -142,7 +146,8 @@ class WebSocketExchange(Exchange):
 
     def may_write(self) -> None:
         """The peer takes data again: of the socket, or of the response that denies it."""
-        self._denial.may_write()
+        if self._denial is not None:
+            self._denial.may_write()
         self._wake()
 
     def message_arrived(self, message: str | bytes) -> None:
@@ -172,12 +177,12 @@ class WebSocketExchange(Exchange):
     @property
     def complete(self) -> bool:
         """Whether the handshake was answered with a response, and that is over."""
-        return self._denial.complete
+        return self._denial is not None and self._denial.complete
 
     @property
     def head_sent(self) -> bool:
         """Whether the handshake was answered with a response, at least in part."""
-        return self._denial.head_sent
+        return self._denial is not None and self._denial.head_sent
 
     def peer_left(self) -> None:
         """A client that closes its half has no use for a socket, nor for a denial."""
@@ -186,13 +191,15 @@ class WebSocketExchange(Exchange):
 
     def peer_gone(self, status: int = CLIENT_LEFT) -> None:
         """The client cannot be reached any more, and did not say good-bye."""
-        if self._state in (_CONNECTING, _DENYING):
+        if self._denial is not None and self._state in (_CONNECTING, _DENYING):
             self._denial.peer_gone(status)
         self.peer_closed(1006, "")
 
     def detach(self) -> None:
         """Let go of the protocol below, which refers to us."""
-        self.out = self._socket = self._denial.out = NOWHERE
+        self.out = self._socket = NOWHERE
+        if self._denial is not None:
+            self._denial.out = NOWHERE
 
     def drain(self, seconds: float) -> bool:
         """The server shuts down; True if the application wants ``seconds`` for its last words."""
@@ -205,7 +212,7 @@ class WebSocketExchange(Exchange):
     # -- private -------------------------------------------------------------
 
     def _accept(self, message: Message) -> Awaitable[None]:
-        if self._denial.gone:
+        if self._denial is not None and self._denial.gone:
             return self._nobody_listens()
         if self._state != _CONNECTING:
             raise AppError("websocket.accept: the handshake is over")
@@ -214,7 +221,13 @@ class WebSocketExchange(Exchange):
             # RFC 6455 section 4.2.2: the client would have to fail the connection.
             raise AppError(f"subprotocol {subprotocol!r} is not among the client's")
         fields = _accept_fields(message.get("headers") or ())
+        interval = message.get("ping_interval")
+        if interval is not None and not (isinstance(interval, int | float) and interval > 0):
+            raise AppError(f"ping_interval must be seconds, not {interval!r}")
+        self.ping_interval = interval
         self._state = _OPEN
+        self._denial = None
+        self._subprotocols = []
         self._drains = bool(message.get("drain"))
         self._socket.accept(subprotocol, fields)
         self._log("accepted", None)
@@ -253,9 +266,9 @@ class WebSocketExchange(Exchange):
             raise AppError(f"{code!r} is not a close code one can send")
         if not _is_reason(reason):
             raise AppError("reason must be str of at most 123 bytes in UTF-8")
-        if self._state == _CONNECTING:
+        if self._denial is not None and self._state == _CONNECTING:
             # ASGI: refused before it was accepted, so HTTP says no.
-            self._refuse(403, b"Forbidden")
+            self._refuse(self._denial, 403, b"Forbidden")
         elif self._state == _OPEN:
             self._close_now(code, reason)
         elif self._state == _DENYING:
@@ -272,20 +285,21 @@ class WebSocketExchange(Exchange):
 
     def _deny(self, kind: str, message: Message) -> Awaitable[None]:
         """Answer the handshake with a response of the application's (item 95)."""
-        if self._denial.gone:
+        denial = self._denial
+        if denial is not None and denial.gone:
             return self._nobody_listens()
-        if self._state not in (_CONNECTING, _DENYING):
+        if denial is None or self._state not in (_CONNECTING, _DENYING):
             raise AppError(f"{kind}: the handshake is over")
-        done = self._denial.send({**message, "type": kind.removeprefix("websocket.")})
+        done = denial.send({**message, "type": kind.removeprefix("websocket.")})
         self._state = _DENYING
-        if self._denial.complete:
+        if denial.complete:
             self._close_without(1006)
         return done
 
-    def _refuse(self, status: int, text: bytes) -> None:
+    def _refuse(self, denial: HttpExchange, status: int, text: bytes) -> None:
         """Answer the handshake in the application's place."""
         self._close_without(1006)
-        self._denial.answer(status, text)
+        denial.answer(status, text)
 
     def _close_without(self, code: int) -> None:
         """Take the socket for closed, without a word to the peer."""
@@ -299,18 +313,17 @@ class WebSocketExchange(Exchange):
         """The application returned or failed (items 65 and 66)."""
         if self._state == _OPEN:
             self._close_now(code, "")
-        elif self._state in (_CONNECTING, _DENYING):
+        elif self._denial is not None and self._state in (_CONNECTING, _DENYING):
             if not failed:
                 path = self.scope["path"]
                 logger.error("The application returned without accepting WebSocket %s", path)
-            self._refuse(500, b"Internal Server Error")
+            self._refuse(self._denial, 500, b"Internal Server Error")
 
     def _log(self, what: str, code: int | None) -> None:
         access_log = self.service.access_log
         if access_log is not None:
             seconds = time.perf_counter() - self.started_at
-            head = self._denial.head
-            access_log.write_socket(self.scope["client"], head.target, what, code, seconds)
+            access_log.write_socket(self.scope["client"], self._target, what, code, seconds)
 
 
 def _websocket_scope(scope: dict[str, Any], subprotocols: list[str]) -> dict[str, Any]:

@@ -163,7 +163,12 @@ class Connection(asyncio.Protocol):
         if self.peer_ended or self.transport.is_closing() or not self.transport.can_write_eof():
             self.leave()
             return
-        self.transport.write_eof()
+        try:
+            self.transport.write_eof()
+        except OSError:
+            # It was reset while we did not read.
+            self.transport.abort()
+            return
         self.transport.resume_reading()
         self.wait_at_most(self.worker.timeouts.linger, Connection._cut)
 

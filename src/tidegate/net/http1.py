@@ -122,10 +122,13 @@ class Http1Connection(Connection):
         if head.upgrade and self.worker.websocket.enabled and wants_websocket(head):
             self._open_socket(head)
             return
-        exchange = HttpExchange(self, service, head, body, ended)
+        exchange = self.worker.exchange(self, service, head, body, ended)
         self.exchange = exchange
         if not ended:
             self._expect_body(head, body)
+        if exchange.in_thread:
+            exchange.begin()
+            return  # the rest is what others do in begin(), without a call: the hot path
         task = service.start(exchange.run(), service.context.copy())
         exchange.task = task
         if not task.done():
@@ -254,10 +257,7 @@ class Http1Connection(Connection):
         self.core.keep_alive = False
         exchange = WebSocketSession(self, self.worker, head, handshake).exchange
         self.exchange = exchange
-        task = self.service.start(exchange.run(), self.service.context.copy())
-        exchange.task = task
-        if not task.done():
-            self.service.running.add(exchange)
+        exchange.begin()
 
     def watch(self) -> None:
         """Set the deadline that fits the state."""

@@ -56,11 +56,17 @@ class Carrier(Out, Protocol):
 class WebSocketSession:
     """Sink of the core and ``Out`` of the exchange of one socket."""
 
+    __slots__ = (
+        *("_app_paused", "_carrier", "_close_by", "_core", "_handshake", "_peer_paused"),
+        *("_ping_at", "_ping_payload", "_ping_sent", "_stream", "_turn_due", "_unanswered"),
+        *("client", "exchange", "round_trip", "scheme", "server", "trusted", "worker"),
+    )
+
     def __init__(self, carrier: Carrier, worker: Worker, head: Head, handshake: Handshake) -> None:
         self.worker = worker
         # Idle sockets must be cheap: what served the handshake is let go of.
         self._carrier: Carrier | None = carrier
-        self._handshake = handshake
+        self._handshake: Handshake | None = handshake
         self.scheme, self.client, self.server = carrier.scheme, carrier.client, carrier.server
         self.trusted = carrier.trusted
         self._stream: Stream | None = None  # None until accepted
@@ -68,6 +74,7 @@ class WebSocketSession:
         self.exchange = WebSocketExchange(self, worker.service, head, handshake.subprotocols)
         self._app_paused = False  # the application does not keep up
         self._peer_paused = False  # the peer does not take what we send
+        self._turn_due = False  # more has come than one turn of the loop may take
         self._ping_at = 0.0  # when the next ping is due
         self._ping_sent = 0.0  # when the last was sent
         self._ping_payload = b""  # of the last; empty when it has been answered
@@ -106,8 +113,10 @@ class WebSocketSession:
 
     def accept(self, subprotocol: str | None, fields: Sequence[Field]) -> None:
         """Complete the handshake and begin to carry messages."""
+        carrier, handshake = self._carrier, self._handshake
+        if carrier is None or handshake is None:
+            return
         answer = []
-        handshake = self._handshake
         if handshake.key:
             answer.append(field(b"sec-websocket-accept", accept_key(handshake.key)))
         if subprotocol is not None:
@@ -119,12 +128,11 @@ class WebSocketSession:
             value = parameters.response.encode()
             answer.append(field(b"sec-websocket-extensions", value))
             self._core = WebSocketCore(self, self.worker.websocket_limits, Deflate(parameters))
-        interval = self.worker.websocket.ping_interval
+        interval = self._interval
         if interval is not None:
             self._ping_at = self.worker.clock.now + interval
-        if self._carrier is not None:
-            self._stream = self._carrier.switch(self, [*answer, *fields])
-            self._carrier = None
+        self._stream = carrier.switch(self, [*answer, *fields])
+        self._carrier = self._handshake = None
 
     def send_message(self, message: str | bytes) -> None:
         """Send one message."""
@@ -150,7 +158,6 @@ class WebSocketSession:
         """The application caught up."""
         self._app_paused = False
         self._core.held = False
-        self.receive(b"")
         self._resume()
 
     def abort(self) -> None:
@@ -174,6 +181,8 @@ class WebSocketSession:
             # A peer that does not read our pongs may send no more pings.
             self._peer_paused = True
             stream.pause_reading()
+        if self._core.waiting:
+            self._resume()
 
     def may_write(self) -> None:
         """The peer takes data again."""
@@ -203,7 +212,7 @@ class WebSocketSession:
                 self._fail(1011, "no pong")
         elif self._ping_at and now >= self._ping_at:
             self._ping_sent = self.worker.service.loop.time()
-            self._ping_at = now + (settings.ping_interval or 0.0)
+            self._ping_at = now + (self._interval or 0.0)
             self._ping_payload = b"%x" % int(now * 1000)
             self._unanswered = 0.0
             self._write(self._core.ping(self._ping_payload))
@@ -248,9 +257,27 @@ class WebSocketSession:
         if data and self._stream is not None:
             self._stream.write(data)
 
+    @property
+    def _interval(self) -> float | None:
+        return self.exchange.ping_interval or self.worker.websocket.ping_interval
+
     def _resume(self) -> None:
-        if self._stream is not None and not (self._app_paused or self._peer_paused):
-            self._stream.resume_reading()
+        """Read on if nobody minds: first what has come already, after the others."""
+        stream = self._stream
+        if stream is None or self._app_paused or self._peer_paused or self._turn_due:
+            return
+        if self._core.waiting:
+            self._turn_due = True
+            stream.pause_reading()
+            service = self.worker.service
+            service.loop.call_soon(self._take_turn, context=service.context)
+        else:
+            stream.resume_reading()
+
+    def _take_turn(self) -> None:
+        self._turn_due = False
+        self.receive(b"")
+        self._resume()
 
     def _finish(self, code: int, reason: str) -> None:
         """Close from our side, and tell the application at once."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from ..exchange.http import HttpExchange
 from ..exchange.service import Service
 from ..wire.http1.limits import Http1Limits
 from ..wire.websocket.limits import WebSocketLimits
@@ -50,6 +51,7 @@ class Worker:
     http1: Http1Limits = field(default_factory=Http1Limits)
     websocket: WebSocketSettings = field(default_factory=WebSocketSettings)
     websocket_limits: WebSocketLimits = field(default_factory=WebSocketLimits)
+    exchange: type[HttpExchange] = HttpExchange
     connections: set[Member] = field(default_factory=set)
     draining: bool = False
     max_requests: int | None = None  # service.on_change() is called at this one

@@ -9,14 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...http import CODING, CONNECTION, DATE, LENGTH, SERVER, Defaults, Field, phrase
+from ...http import (
+    CODING,
+    CONNECTION,
+    DATE,
+    LENGTH,
+    REASON,
+    SERVER,
+    Defaults,
+    Field,
+    phrase,
+)
 
 __all__ = ["LAST_CHUNK", "chunk", "encode_head", "informational"]
 
 LAST_CHUNK = b"0\r\n\r\n"
 
 # An application that sends one of these needs a closer look.
-_UNUSUAL = CODING | CONNECTION | DATE | SERVER
+_UNUSUAL = CODING | CONNECTION | DATE | SERVER | REASON
 
 _NO_DEFAULTS = Defaults(())
 
@@ -40,8 +50,10 @@ def encode_head(
     """
     parts = [_STATUS_LINES.get(status) or _status_line(status)]
     if roles & _UNUSUAL:
+        for reason in [f.value for f in fields if f.role == REASON]:
+            parts = [b"HTTP/1.1 %d %b\r\n" % (status, reason)]
         parts += [f.line for f in defaults.fields if not f.role & roles & (DATE | SERVER)]
-        parts += [f.line for f in fields if not f.role & (CODING | CONNECTION)]
+        parts += [f.line for f in fields if not f.role & (CODING | CONNECTION | REASON)]
     else:
         parts.append(defaults.lines)
         for field in fields:
