@@ -38,7 +38,8 @@ def page(tmp_path: Path) -> Iterator[Page]:
 def test_a_page_talks_to_the_server(launch: Launcher, page: Page, compressed: bool) -> None:
     server = launch(
         "websocket_plain:app",
-        "--ws-per-message-deflate" if compressed else "--no-ws-per-message-deflate",
+        "--ws-per-message-deflate",
+        str(compressed),
     )
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))

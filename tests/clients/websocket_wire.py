@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import zlib
 from collections.abc import Iterable, Mapping
@@ -104,6 +105,10 @@ class Wire:
         except (BrokenPipeError, ConnectionResetError):
             return False
         return True
+
+    def is_answered(self) -> bool:
+        """Say whether something can be read without waiting."""
+        return bool(self._received or select.select([self.socket], [], [], 0)[0])
 
     def is_held_back(self, data: bytes, at_most: int, within: float = 0.5) -> bool:
         """Send ``data`` again and again; say whether the server stops taking it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 
 import pytest
 
@@ -71,6 +72,19 @@ async def test_in_mode_cancel_an_application_that_was_told_decides_for_itself(ho
     waiting = asyncio.ensure_future(application.receive())
     await turns()
     await end(peer, how)
+    await turns()
+    assert (await waiting)["type"] == "websocket.disconnect"
+    assert not application.ended
+
+
+async def test_in_mode_cancel_an_application_that_listens_is_told_although_the_loop_is_busy():
+    """It may take so long to wake it that the grace is over before its turn comes."""
+    peer, application = await opened(Policy(disconnect_grace=0.001))
+    waiting = asyncio.ensure_future(application.receive())
+    await turns()
+    (exchange,) = peer.service.running
+    exchange.peer_gone()
+    threading.Event().wait(0.01)
     await turns()
     assert (await waiting)["type"] == "websocket.disconnect"
     assert not application.ended

@@ -119,6 +119,7 @@ async def test_an_application_that_closes_does_not_hear_what_waits() -> None:
         assert [event.get("text") for event in heard] == ["a", "a", None]
         assert heard[2]["code"] == code
         assert [frame.close_code for frame in peer.frames()] == [4000]
+        await turns()
         assert peer.transport.eof_written
 
 

@@ -69,14 +69,9 @@ class Driver:
     def feed(self, pieces: Iterable[bytes]) -> list[Call]:
         """Feed the pieces, also those after an error, and return all calls so far."""
         for piece in pieces:
-            try:
-                self.core.receive(piece)
-            except WebSocketError as error:
-                assert not self.reason, "a second error"
-                self.reason = error.reason
-                self.sink._add("error", error.status)
-                self.sink.closed = True
-            assert self.core.closed == self.sink.closed
+            self._receive(piece)
+            while self.core.waiting and not self.core.held:
+                self._receive(b"")
         return self.calls
 
     def feed_slowly(self, pieces: Iterable[bytes], late: bool) -> list[Call]:
@@ -88,6 +83,18 @@ class Driver:
                 self._go_on()
         self._go_on()
         return self.calls
+
+    def _receive(self, piece: bytes) -> None:
+        try:
+            self.core.receive(piece)
+        except WebSocketError as error:
+            assert not self.reason, "a second error"
+            self.reason = error.reason
+            self.sink._add("error", error.status)
+            self.sink.closed = True
+        assert self.core.closed == self.sink.closed
+        # Otherwise somebody waits for ever.
+        assert not (self.core.closed and self.core.waiting)
 
     def _go_on(self) -> None:
         while self.core.held:

@@ -29,6 +29,9 @@ from .limits import WebSocketLimits
 
 __all__ = ["WebSocketCore"]
 
+# What reading a frame costs beside its content, in bytes of content, about.
+_FRAME_COST = 16 * 1024
+
 _Utf8Decoder = codecs.getincrementaldecoder("utf-8")
 
 
@@ -41,7 +44,7 @@ class WebSocketCore:
     __slots__ = (
         *("_buffer", "_compressed", "_content", "_controls", "_decoder", "_deflate", "_empty"),
         *("_fin", "_key", "_limits", "_offset", "_opcode", "_payload", "_remaining", "_short"),
-        *("_sink", "_size", "_start", "_type", "_waiting", "close_sent", "closed", "held"),
+        *("_rest", "_sink", "_size", "_start", "_type", "close_sent", "closed", "held", "waiting"),
     )
 
     def __init__(
@@ -52,7 +55,7 @@ class WebSocketCore:
         self._short = min(125, limits.max_message_size)
         self._deflate = deflate  # None unless agreed in the handshake
         self._buffer = bytearray()  # an incomplete frame header, or what came while held
-        self._waiting = b""  # frames that wait from _start on; before those in _buffer
+        self._rest = b""  # frames that wait from _start on; before those in _buffer
         self._start = 0
         # The frame being read; _remaining is -1 between frames.
         self._opcode = 0
@@ -64,29 +67,34 @@ class WebSocketCore:
         # The message being read; _type is 0 between messages.
         self._type = 0
         self._compressed = False
-        # Its content so far.  Not a list: one object for each fragment of a byte
-        # or two would take thirty times the memory.
-        self._content = BytesIO()
+        # Its content so far; None while there is none.  Not a list: one object for
+        # each fragment of a byte or two would take thirty times the memory.
+        self._content: BytesIO | None = None
         self._size = 0
         self._empty = 0
         self._decoder: codecs.IncrementalDecoder | None = None  # None unless it is text
         self._controls = 0  # control frames since the last tick
         self.close_sent = False
         self.closed = False  # nothing more is read
-        # Set while messages are to wait, unpacked, in what was received; go on
-        # with receive(b"").
+        # Set while messages are to wait, unpacked, in what was received.
         self.held = False
+        self.waiting = False  # not all that was received is read
 
     # -- reading ---------------------------------------------------------
 
     def receive(self, data: bytes) -> None:
-        """Take what the peer sent.  Raises ``WebSocketError`` with the code to close with."""
+        """Take what the peer sent.  Raises ``WebSocketError`` with the code to close with.
+
+        One call reads ``max_turn_size`` and no more: if ``waiting`` is set, call
+        ``receive(b"")`` when others had their turn and nothing is ``held``.
+        """
         if self.closed:
             return
         if self.held:
             self._buffer += data
+            self.waiting = True
             return
-        if self._remaining < 0 and self._type == 0 and not self._buffer and not self._waiting:
+        if self._remaining < 0 and self._type == 0 and not self._buffer and not self._rest:
             # The common case: one short text or binary frame, and nothing else.
             size = len(data) - 6
             if 0 <= size <= self._short and data[1] == 0x80 | size and data[0] in (0x81, 0x82):
@@ -121,19 +129,23 @@ class WebSocketCore:
         if self._buffer:
             data = bytes(self._buffer) + data
             self._buffer.clear()
-        if self._waiting:
+        if self._rest:
             if data:
-                data = self._waiting[self._start :] + data
+                data = self._rest[self._start :] + data
             else:
                 # Not copied: that would be quadratic work, for a few messages each time.
-                data, position = self._waiting, self._start
-            self._waiting = b""
+                data, position = self._rest, self._start
+            self._rest = b""
+        self.waiting = False
         size = len(data)
+        allowance = self._limits.max_turn_size
         while not self.closed:
             if self._remaining < 0:
-                if self.held:
-                    self._waiting, self._start = data, position
+                if self.held or allowance <= 0:
+                    self._rest, self._start = data, position
+                    self.waiting = True
                     return
+                allowance -= _FRAME_COST
                 start = self._read_header(data, position)
                 if start < 0:
                     self._buffer += data[position:]
@@ -152,7 +164,7 @@ class WebSocketCore:
             if self._opcode & 0x8:
                 self._on_control(plain, ended)
             else:
-                self._on_data(plain, ended)
+                allowance -= self._on_data(plain, ended)
             if position == size and ended:
                 return
 
@@ -223,7 +235,8 @@ class WebSocketCore:
             if self._empty > self._limits.max_empty_fragments:
                 raise WebSocketError("too many empty fragments", 1008)
 
-    def _on_data(self, plain: bytes, ended: bool) -> None:
+    def _on_data(self, plain: bytes, ended: bool) -> int:
+        """Take a piece of a message; return how much content that is."""
         last = ended and self._fin
         if self._compressed and self._deflate is not None:
             room = self._limits.max_message_size - self._size
@@ -235,12 +248,19 @@ class WebSocketCore:
                 self._decoder.decode(plain, last)
             except UnicodeDecodeError:
                 raise WebSocketError("a text message is not UTF-8", 1007) from None
-        self._content.write(plain)
-        if last:
-            content = self._content.getvalue()
-            self._content = BytesIO()
-            self._type = 0
-            self._sink.on_message(content if self._decoder is None else content.decode())
+        if not last:
+            if self._content is None:
+                self._content = BytesIO()
+            self._content.write(plain)
+            return len(plain)
+        message = plain
+        if self._content is not None:
+            self._content.write(plain)
+            message = self._content.getvalue()
+            self._content = None
+        self._type = 0
+        self._sink.on_message(message if self._decoder is None else message.decode())
+        return len(plain)
 
     def _on_control(self, plain: bytes, ended: bool) -> None:
         self._payload += plain

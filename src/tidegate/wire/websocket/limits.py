@@ -19,3 +19,6 @@ class WebSocketLimits:
 
     max_control_frames: int = 256
     """Pings and pongs between two calls of ``tick``; more close with 1008."""
+
+    max_turn_size: int = 1024 * 1024
+    """Content read before others have their turn; each frame counts as 16 KiB more."""
