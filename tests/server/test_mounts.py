@@ -97,8 +97,8 @@ async def test_where_nobody_is_mounted_the_answer_is_404() -> None:
 
 
 async def test_a_mount_of_a_mount_point_is_below_it() -> None:
-    async with running(Mounts({"/a": App("a", [])}), root_path="/root") as server:
-        assert (await server.get("/a/x")).body == b"a /root/a /root/a/x"
+    async with running(Mounts({"/a": App("a", [])}), root_path="/below") as server:
+        assert (await server.get("/a/x")).body == b"a /below/a /below/a/x"
 
 
 async def test_a_socket_where_nobody_is_mounted_is_closed() -> None:
