@@ -104,6 +104,15 @@ def test_a_call_that_cannot_be_read_has_no_name() -> None:
     lock = Looker(call_in_progress)
     [lock][0].acquire()
     assert lock.sight == ""
+    repr(lock).join("").format(lock.acquire())
+    assert lock.sight == f"{__name__}.Looker.acquire"
+
+    def made() -> Looker:
+        return lock
+
+    lock.sight = None
+    made().acquire()
+    assert lock.sight == ""
     code = compile("lock.acquire()", "<nowhere>", "exec")
     exec(code, {"lock": lock})
     assert lock.sight == ""
