@@ -37,7 +37,7 @@ def complaints(text: str, **environment: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "present", [set(c) for n in range(4) for c in itertools.combinations(SOURCES, n)], ids=str
+    "present", [c for n in range(4) for c in itertools.combinations(SOURCES, n)], ids="+".join
 )
 @pytest.mark.parametrize(
     ("name", "values", "default"),
