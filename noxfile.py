@@ -55,7 +55,7 @@ def tests(session: nox.Session) -> None:
     # setuptools would install modules that were deleted since its last build.
     shutil.rmtree("build", ignore_errors=True)
     session.install(".[dev]")
-    session.run("python", "-m", "pytest", "-q", *session.posargs)
+    session.run("python", "-m", "pytest", "-q", "-n", "auto", *session.posargs)
 
 
 if not OTHERS:
