@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._version import __version__
+    from .bridge.wsgi import wsgi
     from .errors import (
         AppError,
         ClientDisconnected,
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
         TidegateError,
         UsageError,
     )
+    from .events.hub import Hub
     from .server.config import Config
     from .server.run import run
     from .server.server import Server
     from .web.app import App
+    from .web.file import FileResponse
     from .web.params import Body, Cookie, Depends, Form, Header, LastEventID, Path, Query
     from .web.problems import Problem
     from .web.request import Request
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from .web.router import Router
     from .web.socket import Socket
     from .web.sse import Event
+    from .web.static import Static
     from .web.tasks import Tasks
 
 __all__ = [
@@ -49,9 +53,11 @@ __all__ = [
     "Cookie",
     "Depends",
     "Event",
+    "FileResponse",
     "Form",
     "HTMLResponse",
     "Header",
+    "Hub",
     "JSONResponse",
     "LastEventID",
     "Path",
@@ -64,6 +70,7 @@ __all__ = [
     "Router",
     "Server",
     "Socket",
+    "Static",
     "StreamResponse",
     "Tasks",
     "TextResponse",
@@ -71,6 +78,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "run",
+    "wsgi",
 ]
 
 _PLACES = {
@@ -83,19 +91,23 @@ _PLACES = {
     "Cookie": ".web.params",
     "Depends": ".web.params",
     "Event": ".web.sse",
+    "FileResponse": ".web.file",
     "Form": ".web.params",
     "HTMLResponse": ".web.response",
     "Header": ".web.params",
     "JSONResponse": ".web.response",
     "LastEventID": ".web.params",
     "Path": ".web.params",
+    "Hub": ".events.hub",
     "Problem": ".web.problems",
+    "wsgi": ".bridge.wsgi",
     "Query": ".web.params",
     "RedirectResponse": ".web.response",
     "Request": ".web.request",
     "Response": ".web.response",
     "Router": ".web.router",
     "Socket": ".web.socket",
+    "Static": ".web.static",
     "StreamResponse": ".web.response",
     "Tasks": ".web.tasks",
     "TextResponse": ".web.response",

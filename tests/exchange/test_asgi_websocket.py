@@ -215,6 +215,17 @@ async def test_63_headers_of_the_handshake_itself_and_broken_ones_raise(headers)
     assert peer.answer().status == 101
 
 
+@pytest.mark.parametrize("interval", [0, -1, "5", b"5"])
+async def test_an_interval_of_pings_that_is_none_raises_before_anything_is_sent(interval):
+    application = Manual()
+    peer = WebSocketPeer(application)
+    await peer.send(handshake())
+    with pytest.raises(AppError, match="ping_interval must be seconds"):
+        await application.send({**ACCEPT, "ping_interval": interval})
+    await application.send({**ACCEPT, "ping_interval": 0.5})
+    assert peer.answer().status == 101
+
+
 @pytest.mark.parametrize("offered", ["", "Sec-WebSocket-Protocol: a, b\r\n"])
 @pytest.mark.parametrize("chosen", ["c", "", b"a", 1])
 async def test_63_a_refused_subprotocol_raises_before_anything_is_sent(offered, chosen):

@@ -336,6 +336,20 @@ async def test_pings_can_be_switched_off() -> None:
     assert not peer.transport.closed
 
 
+@pytest.mark.parametrize("settings", [WebSocketSettings(), SLOWLY])
+async def test_an_application_may_say_how_often_its_socket_is_pinged(
+    settings: WebSocketSettings,
+) -> None:
+    peer = WebSocketPeer(Listener(ping_interval=5), settings=settings)
+    await peer.open()
+    for _ in range(2):
+        assert peer.frames() == []
+        await peer.wait(7)
+        (ping,) = peer.frames()
+        assert ping.opcode == PING
+        await peer.send(masked(PONG, ping.payload))
+
+
 async def test_pongs_can_be_left_to_chance() -> None:
     peer = WebSocketPeer(Listener(), settings=WebSocketSettings(ping_timeout=None))
     await peer.open()

@@ -13,14 +13,22 @@ import contextvars
 import logging
 import secrets
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, Protocol, Self, TypeAlias, TypeVar
 
 from ..errors import ClientDisconnected, UsageError
 
-__all__ = ["Hub", "HubMetrics", "Member", "Overflow", "SlowConsumer", "message_id"]
+__all__ = [
+    "Hub",
+    "HubMetrics",
+    "Member",
+    "Overflow",
+    "SlowConsumer",
+    "Subscription",
+    "message_id",
+]
 
 T = TypeVar("T")
 
@@ -70,26 +78,28 @@ class Member(Generic[T]):
         self.dropped = 0
         self.failed = False  # it was too slow
         self._queue: deque[tuple[str, T]] = deque()
+        # Messages that did not fit, each with what its publisher waits for.
+        self._waiting: deque[tuple[str, T, asyncio.Future[None]]] = deque()
         self._filled = asyncio.Event()
-        self._emptied = asyncio.Event()
 
-    def offer(self, identity: str, message: T) -> bool:
-        """Put a message into the queue; False if it is full and the publisher must wait."""
-        if len(self._queue) >= self.limit:
+    def offer(self, identity: str, message: T) -> asyncio.Future[None] | None:
+        """Put a message into the queue; return what the publisher must wait for, if anything."""
+        if self._waiting or len(self._queue) >= self.limit:
             if self.overflow == "block":
-                self._emptied.clear()
-                return False
+                taken = asyncio.get_running_loop().create_future()
+                self._waiting.append((identity, message, taken))
+                return taken
             self._drop()
             if self.overflow == "disconnect":
                 self.failed = True
                 self._filled.set()
-                return True
+                return None
             if self.overflow == "drop_newest":
-                return True
+                return None
             self._queue.popleft()
         self._queue.append((identity, message))
         self._filled.set()
-        return True
+        return None
 
     def _drop(self) -> None:
         self.dropped += 1
@@ -98,10 +108,6 @@ class Member(Generic[T]):
                 "A member of %r is slow: %d messages dropped (%s, queue of %d)",
                 *(self.room, self.dropped, self.overflow, self.limit),
             )
-
-    async def room_left(self) -> None:
-        """Wait until a message was taken."""
-        await self._emptied.wait()
 
     async def take(self) -> tuple[str, T]:
         """Return the next message and its id.
@@ -113,8 +119,60 @@ class Member(Generic[T]):
                 raise SlowConsumer(f"a member of {self.room!r} did not keep up")
             self._filled.clear()
             await self._filled.wait()
-        self._emptied.set()
-        return self._queue.popleft()
+        found = self._queue.popleft()
+        while self._waiting and len(self._queue) < self.limit:
+            identity, message, taken = self._waiting.popleft()
+            if not taken.done():  # its publisher may have given up
+                self._queue.append((identity, message))
+                taken.set_result(None)
+        return found
+
+    def leave(self) -> None:
+        """Take no more: nobody need wait for it."""
+        for _, _, taken in self._waiting:
+            if not taken.done():
+                taken.set_result(None)
+        self._waiting.clear()
+
+
+class Subscription(Generic[T]):
+    """The messages of a room, one after the other; ``message_id`` holds the id of the last.
+
+    It leaves the room when nobody refers to it any more, or at ``aclose()``.
+    """
+
+    def __init__(
+        self,
+        member: Member[T],
+        missed: list[tuple[str, T]],
+        kind: type[T] | None,
+        leave: Callable[[Member[T]], None],
+    ) -> None:
+        self._member = member
+        self._missed = deque(missed)
+        self._kind = kind
+        self._leave = leave
+        self._ended = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        while not self._ended:
+            missed = self._missed
+            identity, message = missed.popleft() if missed else await self._member.take()
+            if self._kind is None or isinstance(message, self._kind):
+                message_id.set(identity)
+                return message
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Leave the room."""
+        self._ended = True
+        self._leave(self._member)
+
+    def __del__(self) -> None:
+        self._leave(self._member)
 
 
 @dataclass
@@ -153,24 +211,35 @@ class Hub:
     async def publish(self, room: str, message: Any) -> int:
         """Give a message to all in a room; return how many they are.
 
-        Waits only for members whose policy is to block.
+        All get the messages in one order.  Waits only for members whose policy is to block.
         """
         self._count += 1
         identity = f"{self._epoch}-{self._count}"
-        here = self._room(room)
+        self.metrics_so_far.published += 1
+        here = self._rooms.get(room)
+        if here is None:
+            if not self.history:
+                return 0
+            here = self._room(room)
         if self.history:
             here.kept.append((identity, message))
             if len(here.kept) > self.history:
                 here.kept.popleft()
-        self.metrics_so_far.published += 1
-        members = list(here.members)
+        self._rooms.move_to_end(room)
         self._forget()
-        for member in members:
-            before = member.dropped
-            while member in here.members and not member.offer(identity, message):
-                await member.room_left()
-            self.metrics_so_far.dropped += member.dropped - before
-        self.metrics_so_far.delivered += len(members)
+        members = list(here.members)
+        dropped = sum(member.dropped for member in members)
+        # All are offered it before anybody is waited for, so all see one order.
+        waits = [wait for one in members if (wait := one.offer(identity, message)) is not None]
+        dropped = sum(member.dropped for member in members) - dropped
+        self.metrics_so_far.dropped += dropped
+        self.metrics_so_far.delivered += len(members) - dropped
+        try:
+            for wait in waits:
+                await wait
+        finally:
+            for wait in waits:
+                wait.cancel()
         return len(members)
 
     @asynccontextmanager
@@ -183,18 +252,18 @@ class Hub:
         receiver that has a ``close`` is closed with 1008 when it is too slow.
         """
         member: Member[Any] = Member(room, queue, overflow)
-        sender = asyncio.create_task(_forward(member, receiver))
         self._enter(member)
+        sender = asyncio.create_task(_forward(member, receiver))
+        # Who can be sent nothing any more must not make publishers wait.
+        sender.add_done_callback(lambda _: self._leave(member))
         try:
             yield member
         finally:
             self._leave(member)
             sender.cancel()
             await asyncio.wait([sender])
-            if not sender.cancelled() and sender.exception() is not None:
-                logger.error("Sending to a member of %r failed", room, exc_info=sender.exception())
 
-    async def subscribe(
+    def subscribe(
         self,
         room: str,
         kind: type[T] | None = None,
@@ -202,8 +271,8 @@ class Hub:
         after: str | None = None,
         queue: int = 64,
         overflow: Overflow = "drop_oldest",
-    ) -> AsyncIterator[T]:
-        """Yield what is published to a room.
+    ) -> Subscription[T]:
+        """Return an iterator over what is published to a room from now on.
 
         First comes what was kept since the message with the id ``after``; all that
         was kept if that message is not known any more.  Of messages that are
@@ -212,18 +281,7 @@ class Hub:
         member: Member[Any] = Member(room, queue, overflow)
         missed = [] if after is None else self._since(room, after)
         self._enter(member)
-        try:
-            for identity, message in missed:
-                if kind is None or isinstance(message, kind):
-                    message_id.set(identity)
-                    yield message
-            while True:
-                identity, message = await member.take()
-                if kind is None or isinstance(message, kind):
-                    message_id.set(identity)
-                    yield message
-        finally:
-            self._leave(member)
+        return Subscription(member, missed, kind, self._leave)
 
     def _since(self, room: str, after: str) -> list[tuple[str, Any]]:
         found = self._rooms.get(room)
@@ -246,9 +304,12 @@ class Hub:
         room.members.add(member)
 
     def _leave(self, member: Member[Any]) -> None:
-        room = self._rooms[member.room]
+        """Take a member out of its room, if it is in there."""
+        room = self._rooms.get(member.room)
+        if room is None or member not in room.members:
+            return
         room.members.discard(member)
-        member._emptied.set()  # nobody need wait for it
+        member.leave()
         if not room.members:
             self._empty += 1
             self._rooms.move_to_end(member.room)
@@ -275,3 +336,5 @@ async def _forward(member: Member[Any], receiver: Receiver) -> None:
             await close(1008, "too slow")
     except ClientDisconnected:
         pass  # who joined learns it from its own side
+    except Exception:
+        logger.exception("Sending to a member of %r failed", member.room)

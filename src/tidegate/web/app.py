@@ -102,6 +102,7 @@ class App(Router):
         self.hosts: dict[str, Application] = {}
         self.fallback_app: Application | None = None  # serves what no route matches
         self._entry: Application | None = None  # None until prepared
+        self._compiled = 0  # routes, mounts and layers, when it was prepared
         self._routes = Routes()
         self._plans: list[Plan] = []
         self._opened: contextlib.AsyncExitStack | None = None  # None while it is closed
@@ -204,8 +205,12 @@ class App(Router):
 
     def prepare(self) -> None:
         """Compile all routes.  Raises one ``ConfigError`` that says all that is wrong."""
-        if self._entry is not None:
+        written = sum(
+            len(one.own_routes) + len(one.own_mounts) + len(one.middleware) for one in self._all()
+        )
+        if self._entry is not None and written == self._compiled:
             return
+        self._compiled = written
         errors: list[ConfigError] = []
         providers = self.providers
         providers.by_type = {}
@@ -249,7 +254,9 @@ class App(Router):
             self.execution.process_pool(route.options.run)
         self._plans.append(plan)
         layers = (*route.middleware, *route.options.middleware)
-        self._routes.add(plan, wrap(plan, layers, self.execution.response_to))
+        # A stream of events sends from two tasks.
+        app = relayed(plan) if route.kind == "sse" else plan
+        self._routes.add(plan, wrap(app, layers, self.execution.response_to))
 
     # -- called --------------------------------------------------------------
 

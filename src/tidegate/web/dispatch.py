@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from ..asgi import Receive, Scope, Send
+from .layers import relay
 from .problems import Problem
 from .request import Request
 from .response import RedirectResponse, Response
@@ -50,7 +52,7 @@ class Dispatcher:
         if endpoint is None and await self.routes.serve_mount(path, scope, receive, send):
             return
         if self.app.fallback_app is not None and endpoint is None:
-            await self.app.fallback_app(scope, receive, send)
+            await relay(self.app.fallback_app, scope, receive, send)
             return
         request = Request(scope, receive, send)
         request.app = self.app
@@ -64,7 +66,9 @@ class Dispatcher:
         other = slash_redirect(self.routes, path) if self.app.redirect_slashes else None
         if other is not None:
             query = scope["query_string"].decode("latin-1")
-            target = scope.get("root_path", "") + other + (f"?{query}" if query else "")
+            # The path came decoded: what would end it in a URL is encoded again.
+            target = quote(scope.get("root_path", "") + other, safe="/:@!$&'()*+,;=~")
+            target += f"?{query}" if query else ""
             await RedirectResponse(target, 308)(scope, receive, send)
             return
         await self.app.execution.fail(request, not_found())
@@ -88,7 +92,7 @@ class Dispatcher:
         app = self.app.hosts.get(name) or self.app.hosts.get("*." + name.partition(".")[2])
         if app is None:
             return False
-        await app(scope, receive, send)
+        await relay(app, scope, receive, send)
         return True
 
 

@@ -52,10 +52,11 @@ class FileResponse(Response[None]):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             file, found = await to_thread(_open, self.path)
-        except OSError:
+        except (OSError, ValueError):
+            # ValueError: no file has a name with a NUL in it.
             status, pairs, body = Problem(404, "there is no such file").response()
             await send({"type": "http.response.start", "status": status, "headers": pairs})
-            await send({"type": "http.response.body", "body": body})
+            await send({"type": "http.response.body", "body": _unless_head(scope, body)})
             return
         try:
             await self._answer(_Reply(scope, send, file, found.st_size, self.path), found)
@@ -144,8 +145,7 @@ class _Reply:
             await self.send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self, data: bytes = b"") -> None:
-        body = b"" if self.scope["method"] == "HEAD" else data
-        await self.send({"type": "http.response.body", "body": body})
+        await self.send({"type": "http.response.body", "body": _unless_head(self.scope, data)})
 
     async def part(self, start: int, end: int, whole: bool = False, last: bool = True) -> None:
         """Send the bytes from start to end; by path where the server can (ASGI pathsend)."""
@@ -174,14 +174,21 @@ class _Reply:
 
 _UNKNOWN = "application/octet-stream"
 
+# A named pipe would make open() wait until somebody writes.
+_FLAGS = getattr(os, "O_NONBLOCK", 0)
+
 
 def _open(path: str) -> tuple[IO[bytes], os.stat_result]:
-    file = open(path, "rb")  # noqa: SIM115
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | _FLAGS))  # noqa: SIM115
     found = os.fstat(file.fileno())
     if not stat.S_ISREG(found.st_mode):
         file.close()
         raise OSError("not a regular file")
     return file, found
+
+
+def _unless_head(scope: Scope, body: bytes) -> bytes:
+    return b"" if scope["method"] == "HEAD" else body
 
 
 def _type_and_length(kind: str, length: int) -> list[tuple[bytes, bytes]]:

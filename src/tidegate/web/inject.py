@@ -182,7 +182,9 @@ class Graph:
         depends = _depends_of(argument)
         if depends is not None:
             return self._input(self.depend(depends), node)
-        found = self._by_type(argument, node)
+        # What the template names comes from the path, whatever provides its type.
+        in_path = argument.name in self.path_names
+        found = None if in_path else self._by_type(argument, node)
         if found is not None:
             return found
         one = parameter(argument, node.function, self.path_names, self.has_content)

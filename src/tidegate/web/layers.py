@@ -15,17 +15,22 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Itera
 from typing import Any
 
 from ..asgi import Application, Message, Receive, Scope, Send
-from ..errors import ConfigError, UsageError
+from ..errors import ClientDisconnected, ConfigError, UsageError
 from .annotations import place_of
 from .request import Request
 from .response import Response, StreamResponse
 
-__all__ = ["CallNext", "relayed", "wrap"]
+__all__ = ["CallNext", "relay", "relayed", "wrap"]
 
 CallNext = Callable[[Request], Awaitable[Response[Any]]]
 
 # Set in the scope by a layer that moves the inner application on by hand.
 _MOVED = "tidegate.moved"
+
+# What a server can do that does not fit into a response seen by a layer.
+_NOT_INNER = frozenset(
+    ("http.response.pathsend", "http.response.trailers", "http.response.zerocopysend")
+)
 
 Answer = Callable[[Any, Exception], Awaitable[tuple[Any, bool]]]
 
@@ -48,9 +53,9 @@ def wrap(app: Application, layers: Iterable[Any], answer: Answer) -> Application
 
 
 def _takes_call_next(layer: Any) -> bool:
-    called = layer if inspect.isroutine(layer) or inspect.isclass(layer) else layer.__call__
-    if inspect.isclass(called):
+    if inspect.isclass(layer):
         return False
+    called = layer if inspect.iscoroutinefunction(layer) else getattr(layer, "__call__", None)  # noqa: B004
     if not inspect.iscoroutinefunction(called):
         return False
     given = [p for p in inspect.signature(called).parameters.values() if p.default is p.empty]
@@ -86,7 +91,7 @@ class _Safe:
         try:
             await self.app(scope, receive, watched)
         except Exception as error:
-            if started:
+            if started or isinstance(error, ClientDisconnected):
                 raise
             response, foreseen = await self.answer(Request(scope, receive, send), error)
             await response(scope, receive, send)
@@ -110,8 +115,8 @@ class _Hand:
         async def call_next(request: Request) -> Response[Any]:
             nonlocal inner
             if inner is not None:
-                inner.close()
-            inner = _Inner(self.app, {**request.scope, _MOVED: True}, _again(request))
+                await inner.give_up()
+            inner = _Inner(self.app, request)
             return await inner.response()
 
         try:
@@ -119,25 +124,13 @@ class _Hand:
             if not callable(response):
                 raise UsageError(f"{place_of(self.layer)} must return a response, not {response!r}")
             await response(scope, receive, send)
-            if inner is not None:
-                await inner.finish()
+        except ClientDisconnected:
+            if inner is None or not inner.left:
+                raise
         finally:
             if inner is not None:
-                inner.close()
-
-
-def _again(request: Request) -> Receive:
-    """Return a ``receive`` that begins with the content that a layer has read."""
-
-    async def receive() -> Message:
-        body = request._body
-        if body is not None and not sent:
-            sent.append(True)
-            return {"type": "http.request", "body": body, "more_body": False}
-        return await request.next_message()
-
-    sent: list[bool] = []
-    return receive
+                # It may have things to do after its response, or instead of it.
+                await inner.give_up()
 
 
 class _Sent:
@@ -153,21 +146,43 @@ class _Sent:
 class _Inner:
     """An application that stands still at each ``send`` until it is moved on."""
 
-    def __init__(self, app: Application, scope: Scope, receive: Receive) -> None:
-        self._task = asyncio.current_task()
-        self._awaitable = app(scope, receive, self._send)
-        self._steps: Generator[Any, Any, Any] = self._awaitable.__await__()
+    def __init__(self, app: Application, request: Request) -> None:
+        self.left = False  # the client, as the application was told
+        self._request = request
+        self._content_given = False
+        self._mover: asyncio.Task[Any] | None = None  # the task that moves it on
+        offered = request.scope.get("extensions") or {}
+        extensions = {name: offered[name] for name in offered if name not in _NOT_INNER}
+        scope = {**request.scope, "extensions": extensions, _MOVED: True}
+        self._steps: Generator[Any, Any, Any] = app(scope, self._receive, self._send).__await__()
         self._ended = False
-        self._more = False
+        self._given_up = False
+
+    async def _receive(self) -> Message:
+        """Begin with the content that a layer has read."""
+        body = self._request._body
+        if body is not None and not self._content_given:
+            self._content_given = True
+            return {"type": "http.request", "body": body, "more_body": False}
+        message = await self._request.next_message()
+        if message["type"] == "http.disconnect":
+            self.left = True
+        return message
 
     async def _send(self, message: Message) -> None:
-        if asyncio.current_task() is not self._task:
+        if asyncio.current_task() is not self._mover:
             raise UsageError("an inner application sent from another task; wrap it in relayed()")
-        await _hand_over(_Sent(self, message))
+        if not self._given_up:
+            await _hand_over(_Sent(self, message))
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                return
+        if self._given_up:
+            raise ClientDisconnected("the response is not wanted")
 
     @types.coroutine
     def next(self) -> Generator[Any, Any, Message | None]:
         """Return what the application sends next; None if it returned."""
+        self._mover = asyncio.current_task()
         step: Callable[[Any], Any] = self._steps.send
         given: Any = None
         while not self._ended:
@@ -193,8 +208,11 @@ class _Inner:
         """Return what the application answers; what streams goes on while it is sent."""
         start = await self.next()
         while start is not None and start["type"] != "http.response.start":
-            start = await self.next()  # early hints end here: the response is not ours yet
+            await self._request.send(start)  # early hints
+            start = await self.next()
         if start is None:
+            if self.left:
+                raise ClientDisconnected("the client has left")
             raise UsageError("the inner application returned without a response")
         first = await self.next()
         if first is None:
@@ -209,24 +227,20 @@ class _Inner:
 
     async def _bodies(self, message: Message | None) -> AsyncIterator[bytes]:
         while message is not None:
-            if message["type"] == "http.response.pathsend":
-                raise UsageError("a file cannot be sent by path through this middleware")
             if message.get("body"):
                 yield message["body"]
             if not message.get("more_body", False):
                 return
             message = await self.next()
 
-    async def finish(self) -> None:
-        """Let the application do what it does after its response."""
-        while await self.next() is not None:
-            pass
-
-    def close(self) -> None:
-        """Give the application up."""
-        if not self._ended:
-            self._ended = True
-            self._steps.close()
+    async def give_up(self) -> None:
+        """Let the application do what it does after its response; it can send no more."""
+        self._given_up = True
+        try:
+            while await self.next() is not None:
+                pass
+        except ClientDisconnected:
+            pass  # that is what we told it
 
 
 @types.coroutine
@@ -237,31 +251,50 @@ def _hand_over(sent: _Sent) -> Generator[_Sent, None, None]:
 def relayed(app: Application) -> Application:
     """Return an application that may send from any task, also where it is moved on by hand."""
 
-    async def relay(scope: Scope, receive: Receive, send: Send) -> None:
-        if _MOVED not in scope or scope["type"] != "http":
-            await app(scope, receive, send)
-            return
-        waiting: asyncio.Queue[tuple[Message, asyncio.Future[None]] | None] = asyncio.Queue()
+    async def relayed_app(scope: Scope, receive: Receive, send: Send) -> None:
+        await relay(app, scope, receive, send)
 
-        async def hand(message: Message) -> None:
-            taken = asyncio.get_running_loop().create_future()
-            waiting.put_nowait((message, taken))
-            await taken
+    return relayed_app
 
-        async def run() -> None:
-            try:
-                await app(scope, receive, hand)
-            finally:
-                waiting.put_nowait(None)
 
-        task = asyncio.create_task(run())
+async def relay(app: Application, scope: Scope, receive: Receive, send: Send) -> None:
+    """Call an application that may send from any task."""
+    if _MOVED not in scope or scope["type"] != "http":
+        await app(scope, receive, send)
+        return
+    waiting: asyncio.Queue[tuple[Message, asyncio.Future[None]] | None] = asyncio.Queue()
+
+    over = False
+
+    async def hand(message: Message) -> None:
+        if over:
+            raise ClientDisconnected("the application has returned")
+        taken = asyncio.get_running_loop().create_future()
+        waiting.put_nowait((message, taken))
+        await taken
+
+    async def run() -> None:
+        nonlocal over
         try:
-            while (one := await waiting.get()) is not None:
-                await send(one[0])
-                if not one[1].done():
-                    one[1].set_result(None)
-            await task
+            await app(scope, receive, hand)
         finally:
-            task.cancel()
+            over = True
+            waiting.put_nowait(None)
 
-    return relay
+    task = asyncio.create_task(run())
+    try:
+        while (one := await waiting.get()) is not None:
+            message, taken = one
+            try:
+                await send(message)
+            except Exception as error:
+                if not taken.done():
+                    taken.set_exception(error)
+            else:
+                if not taken.done():
+                    taken.set_result(None)
+        await task
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait([task])

@@ -27,17 +27,26 @@ async def serve_lifespan(
         # The server logs the message; the traceback is ours to log.
         if not isinstance(error, ConfigError):
             logger.exception("The application could not start")
-        await send({"type": "lifespan.startup.failed", "message": f"{error}"})
+        await send({"type": "lifespan.startup.failed", "message": _text(error)})
         return
-    await send({"type": "lifespan.startup.complete"})
-    await receive()
+    try:
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+    except BaseException as error:
+        # The server gives us up without a word: what is open is closed all the same.
+        await opened.__aexit__(type(error), error, error.__traceback__)
+        raise
     try:
         await opened.__aexit__(None, None, None)
     except Exception as error:
         logger.exception("The application could not shut down")
-        await send({"type": "lifespan.shutdown.failed", "message": f"{error}"})
+        await send({"type": "lifespan.shutdown.failed", "message": _text(error)})
         return
     await send({"type": "lifespan.shutdown.complete"})
+
+
+def _text(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 @contextlib.asynccontextmanager
@@ -48,14 +57,15 @@ async def lifespan_of(app: Application, state: dict[str, Any]) -> AsyncIterator[
     says that it cannot start.
     """
     driver = _Driver(app, state)
-    await driver.say("lifespan.startup")
     try:
-        yield
+        await driver.say("lifespan.startup")
+        try:
+            yield
+        finally:
+            await driver.say("lifespan.shutdown")
     finally:
-        await driver.say("lifespan.shutdown")
         driver.task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await driver.task
+        await asyncio.wait([driver.task])
 
 
 class _Driver:
@@ -86,7 +96,6 @@ class _Driver:
         if answer["type"] == f"{kind}.failed":
             message = answer.get("message", "")
             if kind == "lifespan.startup":
-                self.task.cancel()
                 raise ConfigError(f"a mounted application did not start: {message}")
             logger.error("A mounted application did not shut down: %s", message)
         self.supported = answer["type"] == f"{kind}.complete"

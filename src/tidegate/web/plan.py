@@ -47,7 +47,7 @@ class Plan:
         self.graph = graph
         self.execution = execution
         options = route.options
-        for depends in route.dependencies:
+        for depends in (*route.dependencies, *options.dependencies):
             graph.depend(depends)
         self.node = graph.add(route.handler)
         self.dependencies = graph.nodes[:-1]
@@ -253,6 +253,9 @@ class Plan:
             response = self.encoding.response(value, request)
             request.started = True
             await response(request.scope, request.receive, send)
+        self._begin_tasks(request)
+
+    def _begin_tasks(self, request: Request) -> None:
         if request.tasks is not None:
             request.tasks.begin(self.execution.app.supervisor)
 

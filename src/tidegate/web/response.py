@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+import threading
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from http.cookies import _quote as quote_cookie
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 from urllib.parse import quote
 
 from ..asgi import Receive, Scope, Send
@@ -46,7 +47,7 @@ class Response(Generic[T]):
         *,
         media_type: str | None = None,
     ) -> None:
-        self.content: Any = content
+        self._content: Any = content
         self.given_status = status
         self.pairs: Pairs = to_pairs(headers)
         self.kind = media_type or self.media_type
@@ -57,6 +58,16 @@ class Response(Generic[T]):
         """Take from the route what was not given."""
         self._default_status = status or 200
         self.encode = encode
+
+    @property
+    def content(self) -> Any:
+        """What is sent; another content has another length."""
+        return self._content
+
+    @content.setter
+    def content(self, content: Any) -> None:
+        self._content = content
+        self.headers.discard("content-length")
 
     @property
     def status(self) -> int:
@@ -91,7 +102,7 @@ class Response(Generic[T]):
         """
         if not is_token(name.encode("latin-1", "replace")):
             raise UsageError(f"{name!r} cannot be the name of a cookie")
-        parts = [f"{name}={quote_cookie(value)}"]
+        parts = [f"{name}={quote_cookie(value) if value else ''}"]
         if max_age is not None:
             parts.append(f"Max-Age={max_age}")
         if expires is not None:
@@ -106,9 +117,25 @@ class Response(Generic[T]):
         parts += [f"SameSite={same_site.capitalize()}"] if same_site else []
         self.headers.add("set-cookie", "; ".join(parts))
 
-    def delete_cookie(self, name: str, *, path: str = "/", domain: str | None = None) -> None:
-        """Tell the client to forget a cookie; path and domain as when it was set."""
-        self.set_cookie(name, max_age=0, expires=0, path=path, domain=domain)
+    def delete_cookie(
+        self,
+        name: str,
+        *,
+        path: str | None = "/",
+        domain: str | None = None,
+        secure: bool = True,
+        same_site: Literal["lax", "strict", "none"] | None = "lax",
+    ) -> None:
+        """Tell the client to forget a cookie; all the rest as when it was set."""
+        self.set_cookie(
+            name,
+            max_age=0,
+            expires=0,
+            path=path,
+            domain=domain,
+            secure=secure,
+            same_site=same_site,
+        )
 
     def render(self) -> bytes:
         """Return the content as bytes, and settle what the head says of it."""
@@ -125,12 +152,16 @@ class Response(Generic[T]):
         kind = self.kind or kind
         if kind and b"content-type" not in names:
             self.pairs.append((b"content-type", kind.encode("latin-1")))
-        if b"content-length" not in names and self.status >= 200 and self.status not in (204, 304):
+        if self.status in (204, 304):
+            return b""  # RFC 9110 section 6.4.1
+        if b"content-length" not in names:
             self.pairs.append((b"content-length", b"%d" % len(body)))
         return body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = self.render()
+        if scope["method"] == "HEAD":
+            body = b""
         await send({"type": "http.response.start", "status": self.status, "headers": self.pairs})
         await send({"type": "http.response.body", "body": body})
 
@@ -204,7 +235,7 @@ class StreamResponse(Response[Any]):
         start["headers"] = self.pairs
         if trails:
             start["trailers"] = True
-        items = iterate(self.source)
+        items = _Items(self.source)
         try:
             await send(start)
             if scope["method"] != "HEAD":
@@ -218,23 +249,53 @@ class StreamResponse(Response[Any]):
         except ClientDisconnected:
             pass  # nobody listens; there is nothing to do but to clean up
         finally:
-            close = getattr(items, "aclose", None)
-            if close is not None:
-                await close()
+            await items.aclose()
 
 
-def iterate(source: AsyncIterable[Any] | Iterable[Any]) -> AsyncIterator[Any]:
-    """Return an asynchronous iterator over any iterable; a plain one is moved on in a thread."""
-    if isinstance(source, AsyncIterable):
-        return aiter(source)
-    return _in_thread(iter(source))
+class _Items:
+    """Asynchronous iterator over any iterable; a plain one is moved on in a thread."""
 
+    def __init__(self, source: AsyncIterable[Any] | Iterable[Any]) -> None:
+        self._items: Any
+        if isinstance(source, AsyncIterable):
+            self._items = aiter(source)
+            self._step: Callable[[], Any] = self._items.__anext__
+        else:
+            self._items = iter(source)
+            self._step = self._next
+        self._busy = threading.Lock()  # held by the thread that is at work in a plain one
+        self._closed = False
 
-async def _in_thread(items: Iterator[Any]) -> AsyncIterator[Any]:
-    try:
-        while (item := await to_thread(next, items, _END)) is not _END:
-            yield item
-    finally:
-        close = getattr(items, "close", None)
+    def __aiter__(self) -> Self:
+        return self
+
+    def __anext__(self) -> Any:
+        return self._step()
+
+    async def _next(self) -> Any:
+        item = await to_thread(self._next_here)
+        if item is _END:
+            raise StopAsyncIteration
+        return item
+
+    def _next_here(self) -> Any:
+        with self._busy:
+            item = next(self._items, _END)
+        if self._closed:  # nobody waits for it any more
+            self._close_here()
+        return item
+
+    def _close_here(self) -> None:
+        close = getattr(self._items, "close", None)
+        if close is not None and self._busy.acquire(blocking=False):
+            close()
+
+    async def aclose(self) -> None:
+        """Close it; if a thread is at work in it, that thread does when it is done."""
+        close = getattr(self._items, "aclose", None)
         if close is not None:
-            await to_thread(close)
+            await close()
+        elif hasattr(self._items, "close"):
+            self._closed = True
+            if not self._busy.locked():
+                await to_thread(self._close_here)

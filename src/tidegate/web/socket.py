@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from ..asgi import Message, Receive, Scope, Send
 from ..errors import ClientDisconnected, ConfigError, UsageError
+from ..events.hub import SlowConsumer
 from .annotations import place_of, read_signature
 from .closing import close_all
 from .codec import Codec, Refused, codec_of
@@ -27,14 +28,15 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 # RFC 6455 section 7.4.1; the reason of a close is at most 123 bytes of UTF-8.
-_NORMAL, _INVALID, _FAILED = 1000, 1007, 1011
+_NORMAL, _LOST, _INVALID, _REFUSED, _FAILED = 1000, 1006, 1007, 1008, 1011
 _MAX_REASON = 123
 
 
 class Socket(Generic[In, Out]):
     """One WebSocket; ``In`` and ``Out`` are the types of the messages.
 
-    ``str`` and ``bytes`` are messages as they are; any other type is JSON.  It is
+    ``str``, ``bytes`` and ``str | bytes`` are messages as they are; any other type is
+    JSON.  It is
     accepted when it is first used, so a ``Problem`` raised before is answered as
     HTTP.  Iteration ends when the peer has left.  A message that is not an
     ``In`` closes the socket with 1007.
@@ -50,8 +52,11 @@ class Socket(Generic[In, Out]):
         self.draining = False
         """Whether the server is shutting down; it closes the socket soon."""
         self.heartbeat: float | None = None
+        """Seconds between pings, where the server can be told; None for its own setting."""
         self._incoming = incoming
         self._outgoing = outgoing
+        self._raw_in = _raw_kinds(incoming.hint)
+        self._raw_out = _raw_kinds(outgoing.hint)
 
     @property
     def subprotocols(self) -> list[str]:
@@ -72,7 +77,9 @@ class Socket(Generic[In, Out]):
             message["subprotocol"] = subprotocol
         if "tidegate.drain" in self.request.scope.get("extensions", {}):
             message["drain"] = True  # tell us of a shutdown
-        await self.request.send(message)
+            if self.heartbeat is not None:
+                message["ping_interval"] = self.heartbeat
+        await self._tell(message)
 
     async def receive(self) -> In:
         """Return the next message.
@@ -97,14 +104,13 @@ class Socket(Generic[In, Out]):
     async def _read(self, message: Message) -> In:
         text = message.get("text")
         data = message.get("bytes")
-        hint = self._incoming.hint
         found: Any = data if text is None else text
-        if hint is Any or (hint is str and text is not None) or (hint is bytes and text is None):
+        if type(found) in self._raw_in:
             value: In = found
             return value
         try:
-            if hint is str or hint is bytes:
-                raise Problem(detail=f"messages are {'text' if hint is str else 'binary'}")
+            if self._raw_in:
+                raise Problem(400, f"messages are {'text' if str in self._raw_in else 'binary'}")
             value = read_json(self._incoming, found.encode() if text is not None else found)
         except Problem as problem:
             await self.close(_INVALID, _reason(problem))
@@ -129,22 +135,50 @@ class Socket(Generic[In, Out]):
             await self.accept()
         if self.closed:
             raise ClientDisconnected(f"the socket is closed ({self.code})")
-        await self.request.send(self._message(message))
+        await self._tell(self._message(message))
+
+    async def _tell(self, message: Message) -> None:
+        """Send an event.  What servers raise when the peer has left is an OSError (ASGI 2.4)."""
+        try:
+            await self.request.send(message)
+        except OSError as error:
+            self.closed = True
+            self.code = _LOST if self.code is None else self.code
+            raise ClientDisconnected("the peer has left") from error
 
     def _message(self, message: Any) -> Message:
-        if isinstance(message, str) and self._outgoing.hint in (str, Any):
+        if isinstance(message, str) and str in self._raw_out:
             return {"type": "websocket.send", "text": message}
-        if isinstance(message, bytes):
-            return {"type": "websocket.send", "bytes": message}
+        if isinstance(message, bytes | bytearray | memoryview):
+            return {"type": "websocket.send", "bytes": bytes(message)}
         return {"type": "websocket.send", "text": self._outgoing.encode(message).decode()}
 
     async def close(self, code: int = _NORMAL, reason: str = "") -> None:
-        """Close the socket (RFC 6455 section 7); nothing if it is closed."""
+        """Close the socket (RFC 6455 section 7); nothing if it is closed, or the peer has left."""
         if not self.closed:
             self.closed = True
             self.code = code
-            cut = reason.encode()[:_MAX_REASON].decode(errors="ignore")
-            await self.request.send({"type": "websocket.close", "code": code, "reason": cut})
+            try:
+                await self._tell({"type": "websocket.close", "code": code, "reason": _cut(reason)})
+            except ClientDisconnected:
+                pass
+
+
+def _raw_kinds(hint: Any) -> frozenset[type]:
+    """Return which of ``str`` and ``bytes`` are messages as they are."""
+    if hint is Any:
+        return frozenset((str, bytes))
+    kinds = frozenset(typing.get_args(hint) or (hint,))
+    return kinds if kinds <= {str, bytes} else frozenset()
+
+
+def _codec(hint: Any) -> Codec:
+    # No codec knows both: either may be JSON text.
+    return codec_of(Any if _raw_kinds(hint) == {str, bytes} else hint)
+
+
+def _cut(reason: str) -> str:
+    return reason.encode()[:_MAX_REASON].decode(errors="ignore")
 
 
 def _reason(problem: Problem) -> str:
@@ -157,7 +191,8 @@ def _reason(problem: Problem) -> str:
 async def refuse(scope: Scope, receive: Receive, send: Send, problem: Problem) -> None:
     """Refuse a handshake: with a response where the server can, else with a close (403)."""
     if "websocket.http.response" not in scope.get("extensions", {}):
-        await send({"type": "websocket.close", "code": 1008, "reason": str(problem)[:_MAX_REASON]})
+        reason = _cut(str(problem))
+        await send({"type": "websocket.close", "code": _REFUSED, "reason": reason})
         return
     status, pairs, body = problem.response()
     await send({"type": "websocket.http.response.start", "status": status, "headers": pairs})
@@ -183,7 +218,7 @@ class SocketPlan(Plan):
                     return codec_of(Any), codec_of(Any)
                 if typing.get_origin(argument.type) is Socket:
                     incoming, outgoing = typing.get_args(argument.type)
-                    return codec_of(incoming), codec_of(outgoing)
+                    return _codec(incoming), _codec(outgoing)
         raise ConfigError(f"{place_of(self.route.handler)} has no parameter of type Socket[...]")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -191,6 +226,7 @@ class SocketPlan(Plan):
         request.app = self.execution.app
         request.path_params = scope.get("path_params", {})
         request.socket = socket = Socket[Any, Any](request, self.incoming, self.outgoing)
+        socket.heartbeat = self.heartbeat
         request.values = [None] * self.width
         await receive()  # websocket.connect
         error: BaseException | None = None
@@ -201,9 +237,14 @@ class SocketPlan(Plan):
             await socket.close()
         except ClientDisconnected as raised:
             error = raised  # the peer left: a normal end
+            if isinstance(raised, SlowConsumer):
+                await socket.close(_REFUSED, str(raised))
         except Exception as raised:
             error = raised
             await self._end(socket, raised)
+        except BaseException as raised:
+            error = raised
+            raise
         finally:
             try:
                 if request.exits:
@@ -214,6 +255,8 @@ class SocketPlan(Plan):
             finally:
                 if request.lease is not None:
                     await request.lease.__aexit__(None, None, None)
+        if error is None:
+            self._begin_tasks(request)
 
     async def _talk(self, request: Request) -> None:
         try:

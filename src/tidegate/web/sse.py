@@ -56,15 +56,16 @@ class Event:
 def encode_event(item: Any, identity: str | None = None) -> bytes:
     """Return an event as the stream carries it; ``str`` is data as it is, the rest JSON.
 
-    ``identity`` is its id if it has none of its own.
+    ``identity`` is its id if it has data and no id of its own.
 
     Raises ``UsageError`` for an id or a name that would end its line.
     """
-    event = item if isinstance(item, Event) else Event(item, id=identity)
+    event = item if isinstance(item, Event) else Event(item)
+    given = identity if event.id is None and event.data is not None else event.id
     lines = []
     if event.comment is not None:
         lines += [f": {line}" for line in _lines(event.comment)]
-    for name, value in (("event", event.event), ("id", event.id)):
+    for name, value in (("event", event.event), ("id", given)):
         if value is not None:
             if any(c in value for c in "\r\n\0"):
                 raise UsageError(f"the {name} of an event cannot be {value!r}")
@@ -131,8 +132,8 @@ class EventStream:
                     break
                 if self._idle:
                     await send({"type": "http.response.body", "body": b": \n\n", "more_body": True})
-        except (ClientDisconnected, Problem):
-            pass
+        except (OSError, Problem):
+            pass  # nobody can be sent to
         finally:
             gone.cancel()
         self._left = True
@@ -157,3 +158,4 @@ class EventPlan(Plan):
         request.started = True
         stream = EventStream(request, value, self.heartbeat)
         await stream(request.scope, request.receive, request.send)
+        self._begin_tasks(request)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import inspect
 import logging
 from collections.abc import Callable
@@ -28,20 +27,25 @@ class Tasks:
     cancelled because the client left.  Plain functions run in a thread.
     """
 
-    __slots__ = ("_jobs",)
+    __slots__ = ("_jobs", "_supervisor")
 
     def __init__(self) -> None:
+        self._supervisor: Supervisor | None = None  # None until they begin
         self._jobs: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = []
 
     def add(self, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Run a function after the response."""
-        self._jobs.append((function, args, kwargs))
+        """Run a function after the response; at once if that has been sent."""
+        if self._supervisor is not None:
+            self._supervisor.start(function, *args, **kwargs)
+        else:
+            self._jobs.append((function, args, kwargs))
 
     def __len__(self) -> int:
         return len(self._jobs)
 
     def begin(self, supervisor: Supervisor) -> None:
         """Begin all of them."""
+        self._supervisor = supervisor
         for function, args, kwargs in self._jobs:
             supervisor.start(function, *args, **kwargs)
         self._jobs = []
@@ -78,11 +82,13 @@ class Supervisor:
             logger.exception("The background task %s failed", name)
 
     async def drain(self, seconds: float) -> None:
-        """Wait for all tasks, then cancel those that are left."""
+        """Wait for all tasks, also for those that they start; then cancel those that are left."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
         if self.running:
             logger.info("Waiting up to %g s for %d background tasks", seconds, len(self.running))
-            _, left = await asyncio.wait(self.running, timeout=seconds)
-            for task in left:
-                task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.gather(*left, return_exceptions=True)
+        while self.running and loop.time() < until:
+            await asyncio.wait(self.running, timeout=until - loop.time())
+        for task in self.running:
+            task.cancel()
+        await asyncio.gather(*self.running, return_exceptions=True)

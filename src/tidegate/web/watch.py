@@ -58,8 +58,8 @@ class Watch:
         """Ask about those that were here a tick ago."""
         self._timer = None
         for request in seen & self._young.keys():
-            task = self._young.pop(request)
-            if not request.started and _has_no_content(request):
+            if _has_no_content(request):
+                task = self._young.pop(request)
                 self._old[request] = asyncio.create_task(self._ask(request, task))
         if self._young:
             loop = asyncio.get_running_loop()

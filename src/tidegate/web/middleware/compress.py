@@ -14,7 +14,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from ...asgi import Application, Message, Receive, Scope, Send
 from ..headers import Pairs
 from .codings import Coder, Coding, checked_codings
-from .fields import value_of, vary
+from .fields import value_of, vary, weights
 from .settings import checked_number, checked_texts
 
 __all__ = ["Compress"]
@@ -99,7 +99,7 @@ class _Choice:
         if accepted not in self._codings:
             if len(self._codings) >= _MAX_REMEMBERED:
                 self._codings.clear()
-            self._codings[accepted] = self._best(_weights(accepted))
+            self._codings[accepted] = self._best(weights(accepted))
         return self._codings[accepted]
 
     def _best(self, weights: dict[bytes, float]) -> Coding | None:
@@ -265,24 +265,6 @@ def _without_length(headers: Pairs) -> Pairs:
             found.append((name, b"W/" + value))
         elif lower not in _BYTES:
             found.append((name, value))
-    return found
-
-
-def _weights(accepted: bytes) -> dict[bytes, float]:
-    """Return the weight of each coding in an Accept-Encoding (RFC 9110 section 12.4.2)."""
-    found: dict[bytes, float] = {}
-    for item in accepted.lower().split(b","):
-        name, _, parameters = item.partition(b";")
-        key, _, value = parameters.partition(b"=")
-        weight = 1.0
-        if key.strip() == b"q":
-            try:
-                weight = float(value)
-            except ValueError:
-                weight = 0.0
-        name = name.strip()
-        if name and 0 <= weight <= 1:
-            found[b"gzip" if name == b"x-gzip" else name] = weight
     return found
 
 
