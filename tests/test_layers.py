@@ -255,7 +255,7 @@ def test_no_modules_need_each_other() -> None:
 def test_every_optional_package_has_its_extra() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = {extra for extra in OPTIONAL.values() if extra}
-    assert extras | {"all", "dev"} == set(project["optional-dependencies"])
+    assert extras | {"all", "demo", "dev"} == set(project["optional-dependencies"])
 
 
 @pytest.mark.timeout(300)

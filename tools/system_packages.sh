@@ -7,8 +7,13 @@
 # One line for each: Debian package, program it provides, why the tests need it.
 needed='
 curl curl a widely used HTTP client, in tests/clients
+postgresql initdb a database, for Django and its connections, in tests/apps
 chromium chromium a browser, for WebSocket from a page, in tests/clients
 '
+
+# Debian keeps the programs of PostgreSQL out of PATH.
+postgresql=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | tail -n 1)
+PATH="$PATH${postgresql:+:$postgresql}"
 
 missing_packages=''
 missing_lines=''

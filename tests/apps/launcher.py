@@ -51,6 +51,8 @@ def eventually(predicate: Callable[[], Answer], within: float = 5.0, what: str =
 class Server:
     """One ``tidegate run`` process, its address and its log."""
 
+    serving = SERVING  # what it says once it serves
+
     def __init__(
         self,
         target: str,
@@ -59,13 +61,8 @@ class Server:
         env: Mapping[str, str] | None = None,
         pass_fds: tuple[int, ...] = (),
     ) -> None:
-        # An address given in another way replaces the usual one.
-        elsewhere = {"--uds", "--fd"} & set(options)
-        address = () if elsewhere else ("--host", "127.0.0.1", "--port", "0")
-        command = [sys.executable, "-m", "tidegate", "run", target, *address]
-        command += ["--app-dir", str(app_dir), *options]
         self.process = subprocess.Popen(
-            command,
+            self.command(target, options, app_dir),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -80,6 +77,14 @@ class Server:
         self._closed = False  # True once the pipe is at its end
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+
+    def command(self, target: str, options: tuple[str, ...], app_dir: Path) -> list[str]:
+        """Return what to start."""
+        # An address given in another way replaces the usual one.
+        elsewhere = {"--uds", "--fd"} & set(options)
+        address = () if elsewhere else ("--host", "127.0.0.1", "--port", "0")
+        command = [sys.executable, "-m", "tidegate", "run", target, *address]
+        return [*command, "--app-dir", str(app_dir), *options]
 
     @property
     def log(self) -> str:
@@ -116,7 +121,7 @@ class Server:
 
     def wait_until_serving(self) -> None:
         """Learn the address; fail the test if the process ends before it serves."""
-        where = self.wait_for_log(SERVING, within=START_TIMEOUT)["where"]
+        where = self.wait_for_log(self.serving, within=START_TIMEOUT)["where"]
         self.base_url = where.rstrip("/")
 
     def signal(self, number: signal.Signals) -> None:
@@ -184,8 +189,9 @@ class Launcher:
     Call it like ``Server``; it returns when the server serves.
     """
 
-    def __init__(self, app_dir: Path) -> None:
+    def __init__(self, app_dir: Path, kind: type[Server] = Server) -> None:
         self.app_dir = app_dir
+        self.kind = kind
         self.servers: list[Server] = []
 
     def __call__(
@@ -196,7 +202,7 @@ class Launcher:
         env: Mapping[str, str] | None = None,
         pass_fds: tuple[int, ...] = (),
     ) -> Server:
-        server = Server(
+        server = self.kind(
             target, *options, app_dir=app_dir or self.app_dir, env=env, pass_fds=pass_fds
         )
         self.servers.append(server)

@@ -10,7 +10,10 @@ import asyncio
 import contextvars
 import io
 import logging
+import sys
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Literal
 
 from ...asgi import Receive, Scope, Send
@@ -30,8 +33,8 @@ logger = logging.getLogger("tidegate.error")
 
 Chunked = Literal["auto", "stream", "spool"]
 
-# Reads exactly CONTENT_LENGTH bytes, so it needs to be told one.
-_NEEDS_LENGTH = "django.core.handlers.wsgi"
+# Their applications read exactly CONTENT_LENGTH bytes, so they need to be told one.
+_NEED_LENGTH = frozenset(("bottle", "django.core.handlers.wsgi"))
 
 
 @dataclass
@@ -40,7 +43,7 @@ class WsgiSettings:
 
     ``chunked`` says what becomes of content whose length nobody announced:
     ``stream`` hands it over as it comes, ``spool`` waits for all of it and sets
-    CONTENT_LENGTH, ``auto`` spools for Django only.
+    CONTENT_LENGTH, ``auto`` spools for Bottle and Django only.
     """
 
     threads: int = 16
@@ -71,6 +74,7 @@ class Wsgi:
             multithread=settings.threads > 1, multiprocess=settings.multiprocess
         )
         self.pool = self._new_pool()
+        _load_asgiref()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; sockets are refused, the lifespan is answered."""
@@ -158,5 +162,15 @@ def retry_after(full: PoolFull) -> tuple[bytes, bytes]:
 
 
 def _needs_length(application: object) -> bool:
-    """Say whether this is Django, also under a handler that wraps or derives from its own."""
-    return any(kind.__module__ == _NEEDS_LENGTH for kind in type(application).__mro__)
+    """Say whether this is Bottle or Django, or derives from their applications."""
+    return any(kind.__module__ in _NEED_LENGTH for kind in type(application).__mro__)
+
+
+def _load_asgiref() -> None:
+    """Load what Flask would load in its first asynchronous view.
+
+    By then it would be too late for ``expose_loop``, and this view would run on
+    a loop of its own.
+    """
+    if "flask" in sys.modules and find_spec("asgiref") is not None:
+        import_module("asgiref.sync")
