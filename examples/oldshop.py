@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 from flask import Flask
 from msgspec import Struct
+
+if TYPE_CHECKING:
+    from shop import Item
 
 flask_app = Flask("oldshop")
 
@@ -28,7 +31,7 @@ class DB:
     open_now = 0
 
     def __init__(self) -> None:
-        self.items: list[Any] = []
+        self.items: list[Item] = []
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -42,13 +45,15 @@ class DB:
     async def user(self, token: str) -> User | None:
         return User(token, f"{token}@example.com") if token else None
 
-    async def item(self, id: int, page: int) -> Any:
+    async def item(self, id: int, page: int) -> Item:
+        if not 0 <= id < len(self.items):
+            raise KeyError(id)
         return self.items[id]
 
-    async def add(self, item: Any) -> None:
+    async def add(self, item: Item) -> None:
         self.items.append(item)
 
-    def all_sync(self) -> list[Any]:
+    def all_sync(self) -> list[Item]:
         return self.items
 
 
