@@ -33,9 +33,9 @@ help:  ## print this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
 		| awk -F '|' '{ printf "%-13s %s\n", $$1, $$2 }'
 
-serve: $(VENV)/installed  ## serve examples/hello.py on http://127.0.0.1:8000
-	$(call announce,Serving examples/hello.py; Ctrl+C stops it)
-	@$(BIN)/tidegate run hello:app --app-dir examples
+serve: $(VENV)/installed  ## serve the demo, examples/demo, on http://127.0.0.1:8000
+	$(call announce,Serving the demo on http://127.0.0.1:8000; Ctrl+C stops it)
+	@$(BIN)/tidegate run demo:app --app-dir examples --host 127.0.0.1 --port 8000
 
 test: $(VENV)/installed-dev system lint types unit matrix  ## run every check and every test
 	$(call announce,All checks passed)
@@ -53,7 +53,7 @@ types: $(VENV)/installed-dev  ## check types with mypy --strict
 unit: $(VENV)/installed-dev  ## run the tests and both coverage gates
 	$(call announce,Tests)
 	@$(BIN)/coverage erase
-	@$(BIN)/python -m pytest --cov --cov-report= --cov-fail-under=0 $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n auto --cov --cov-report= --cov-fail-under=0 $(PYTEST_ARGS)
 	$(call announce,Coverage: overall)
 	@$(BIN)/coverage report
 	$(call announce,Coverage: wire and exchange)
@@ -98,8 +98,8 @@ $(BIN)/pip:
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: pyproject.toml | $(BIN)/pip
-	$(call announce,Installing Tidegate)
-	@$(PIP_INSTALL) -e .
+	$(call announce,Installing Tidegate and what its demo uses)
+	@$(PIP_INSTALL) -e '.[demo]'
 	@touch $@
 
 $(VENV)/installed-dev: pyproject.toml | $(BIN)/pip

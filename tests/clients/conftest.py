@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.browser import browser, page
 
 HERE = Path(__file__).parent
 APPLICATIONS = HERE / "applications"
@@ -20,6 +21,8 @@ for folder in (HERE, HERE.parent / "apps"):
 
 from curl import Curl  # noqa: E402
 from launcher import Launcher, Server  # noqa: E402
+
+__all__ = ["browser", "page"]  # fixtures from elsewhere
 
 
 @pytest.fixture(scope="session")

@@ -3,35 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from launcher import Launcher
-from playwright.sync_api import Page, sync_playwright
-
-CHROMIUM = shutil.which("chromium")
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    # Whatever else it wanted to look up stays on this machine.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-)
-
-
-@pytest.fixture
-def page(tmp_path: Path) -> Iterator[Page]:
-    """A new page of a browser that has never run before."""
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch_persistent_context(
-            tmp_path / "profile", executable_path=CHROMIUM, args=FLAGS, headless=True
-        )
-        with browser:
-            yield browser.new_page()
+from playwright.sync_api import Page
 
 
 @pytest.mark.parametrize("compressed", [True, False], ids=["deflate", "plain"])

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 __all__ = ["breaking_changes"]
 
-_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace", "query")
+_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace", "x-query")
+
+_BOUNDS = {
+    **dict.fromkeys(("minimum", "exclusiveMinimum", "minLength", "minItems"), 1),
+    **dict.fromkeys(("maximum", "exclusiveMaximum", "maxLength", "maxItems"), -1),
+}
+_TYPES: dict[Any, str] = {
+    str: "string",
+    int: "integer",
+    float: "number",
+    bool: "boolean",
+    type(None): "null",
+    dict: "object",
+    list: "array",
+}
+_ANYTHING: dict[str, Any] = {}
 
 
 def breaking_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
@@ -23,7 +39,9 @@ class _Comparison:
     def __init__(self, old: dict[str, Any], new: dict[str, Any]) -> None:
         self.old = old
         self.new = new
+        # By the identities of two schemas of the documents, which live as long as we do.
         self.seen: set[tuple[int, int, bool]] = set()
+        self.known: dict[tuple[int, int, bool], bool] = {}
 
     def all(self) -> Iterator[str]:
         for path, item in self.old.get("paths", {}).items():
@@ -33,7 +51,7 @@ class _Comparison:
                 continue
             for method in _METHODS:
                 if method in item:
-                    where = f"{method.upper()} {path}"
+                    where = f"{method.removeprefix('x-').upper()} {path}"
                     if method not in there:
                         yield f"{where}: the method is gone"
                     else:
@@ -51,7 +69,9 @@ class _Comparison:
                 continue
             if one.get("required") and not known.get("required"):
                 yield f"{label} has become required"
-            yield from self.schema(label, known.get("schema", {}), one.get("schema", {}), True)
+            yield from self.schema(
+                label, known.get("schema", _ANYTHING), one.get("schema", _ANYTHING), True
+            )
         for key in before.keys() - after.keys():
             yield f"{where}: {key[0]} parameter {key[1]!r} is gone"
         yield from self.content(where, old.get("requestBody"), new.get("requestBody"))
@@ -71,7 +91,7 @@ class _Comparison:
             else:
                 label = f"{where}: content"
                 yield from self.schema(
-                    label, media.get("schema", {}), there.get("schema", {}), True
+                    label, media.get("schema", _ANYTHING), there.get("schema", _ANYTHING), True
                 )
 
     def responses(self, where: str, old: Any, new: Any) -> Iterator[str]:
@@ -89,25 +109,62 @@ class _Comparison:
                     yield f"{label} is no longer {kind}"
                 else:
                     yield from self.schema(
-                        label, media.get("schema", {}), other.get("schema", {}), False
+                        label, media.get("schema", _ANYTHING), other.get("schema", _ANYTHING), False
                     )
 
     def schema(self, where: str, old: Any, new: Any, sent: bool) -> Iterator[str]:
         """Compare two schemas; ``sent`` if clients send it, else they receive it."""
-        old, new = self._deref(self.old, old), self._deref(self.new, new)
-        key = (id(old), id(new), sent)
-        if key in self.seen:
+        before, after = self._members(self.old, old), self._members(self.new, new)
+        if len(before) == len(after) == 1:
+            yield from self._one(where, before[0], after[0], sent)
             return
-        self.seen.add(key)
-        narrow, wide = (new, old) if sent else (old, new)
-        if "type" in old and "type" in new:
-            before, after = _types(old), _types(new)
-            # Whoever reads must understand all that the writer may write.
-            missing = before - after if sent else after - before
-            if missing:
-                yield f"{where}: was {_or(before)}, is {_or(after)}"
+        # Whoever reads must understand all that the writer may write.
+        for one in before if sent else after:
+            pairs = [(one, other) for other in after] if sent else [(o, one) for o in before]
+            if not any(self._fits(*pair, sent) for pair in pairs):
+                verb = "may no longer be" if sent else "may now be"
+                yield f"{where}: {verb} {_or(_types(one))}"
+
+    def _members(self, document: Any, schema: Any) -> list[Any]:
+        """Return the alternatives of a schema; often that is itself."""
+        schema = self._deref(document, schema)
+        inner = schema.get("anyOf") or schema.get("oneOf")
+        if not inner:
+            return [schema]
+        return [member for one in inner for member in self._members(document, one)]
+
+    def _fits(self, old: Any, new: Any, sent: bool) -> bool:
+        key = (id(old), id(new), sent)
+        if key not in self.known:
+            self.known[key] = True  # in a circle, as long as nothing is said against it
+            self.known[key] = not any(self._differences("", old, new, sent))
+        return self.known[key]
+
+    def _one(self, where: str, old: Any, new: Any, sent: bool) -> Iterator[str]:
+        key = (id(old), id(new), sent)
+        if key not in self.seen:
+            self.seen.add(key)
+            yield from self._differences(where, old, new, sent)
+
+    def _differences(self, where: str, old: Any, new: Any, sent: bool) -> Iterator[str]:
+        before, after = _types(old), _types(new)
+        written, understood = (before, after) if sent else (after, before)
+        if written - understood:
+            yield f"{where}: was {_or(before)}, is {_or(after)}"
+            return
         yield from self._enums(where, old, new, sent)
-        yield from self._bounds(where, narrow, wide, sent)
+        if sent:
+            yield from _bounds(where, old, new)
+        yield from self._properties(where, old, new, sent)
+        for name, suffix in (("items", "[]"), ("additionalProperties", ".*")):
+            if isinstance(old.get(name), dict) and isinstance(new.get(name), dict):
+                yield from self.schema(f"{where}{suffix}", old[name], new[name], sent)
+        for at, pair in enumerate(
+            zip(old.get("prefixItems", ()), new.get("prefixItems", ()), strict=False)
+        ):
+            yield from self.schema(f"{where}[{at}]", *pair, sent)
+
+    def _properties(self, where: str, old: Any, new: Any, sent: bool) -> Iterator[str]:
         required_before, required_now = set(old.get("required", ())), set(new.get("required", ()))
         properties = new.get("properties", {})
         for name in sorted(required_now - required_before) if sent else ():
@@ -115,32 +172,23 @@ class _Comparison:
         for name, one in old.get("properties", {}).items():
             if name in properties:
                 yield from self.schema(f"{where}.{name}", one, properties[name], sent)
-            elif not sent:
+            elif not sent or new.get("additionalProperties") is False:
                 yield f"{where}: {name!r} is gone"
         for name in sorted(required_before - required_now) if not sent else ():
             if name in properties:
                 yield f"{where}: {name!r} may now be missing"
-        if isinstance(old.get("items"), dict) and isinstance(new.get("items"), dict):
-            yield from self.schema(f"{where}[]", old["items"], new["items"], sent)
 
     def _enums(self, where: str, old: Any, new: Any, sent: bool) -> Iterator[str]:
-        if "enum" in old and "enum" in new:
-            before, after = set(map(str, old["enum"])), set(map(str, new["enum"]))
+        before, after = _values(old), _values(new)
+        if before is not None and after is not None:
             lost = before - after if sent else after - before
             if lost:
                 verb = "may no longer be" if sent else "may now be"
                 yield f"{where}: {verb} {', '.join(sorted(lost))}"
-        elif sent and "enum" in new and "enum" not in old:
-            yield f"{where}: may now only be {', '.join(map(str, new['enum']))}"
-
-    def _bounds(self, where: str, narrow: Any, wide: Any, sent: bool) -> Iterator[str]:
-        if not sent:
-            return
-        for name, tighter in (("minimum", 1), ("minLength", 1), ("maximum", -1), ("maxLength", -1)):
-            if name in narrow:
-                before = wide.get(name)
-                if before is None or (narrow[name] - before) * tighter > 0:
-                    yield f"{where}: {name} is now {narrow[name]}"
+        elif sent and after is not None:
+            yield f"{where}: may now only be {', '.join(sorted(after))}"
+        elif not sent and before is not None:
+            yield f"{where}: may now be other than {', '.join(sorted(before))}"
 
     def _deref(self, document: Any, schema: Any) -> Any:
         for _ in range(10):
@@ -153,12 +201,34 @@ class _Comparison:
         return schema
 
 
+def _bounds(where: str, old: Any, new: Any) -> Iterator[str]:
+    for name, tighter in _BOUNDS.items():
+        if name in new:
+            before = old.get(name)
+            if before is None or (new[name] - before) * tighter > 0:
+                yield f"{where}: {name} is now {new[name]}"
+    for name in ("pattern", "format", "multipleOf"):
+        if name in new and new[name] != old.get(name):
+            yield f"{where}: {name} is now {new[name]}"
+
+
+def _values(schema: Any) -> set[str] | None:
+    """Return what a value may be, as JSON; None if that is not listed."""
+    listed = [schema["const"]] if "const" in schema else schema.get("enum")
+    return None if listed is None else {json.dumps(one) for one in listed}
+
+
 def _types(schema: Any) -> set[str]:
-    kinds = schema["type"]
+    listed = _values(schema)
+    kinds = schema.get("type")
+    if kinds is None:
+        if listed is None:
+            return set(_TYPES.values())
+        return {_TYPES[type(json.loads(one))] for one in listed}
     found = {kinds} if isinstance(kinds, str) else set(kinds)
     # Every integer is a number.
     return found | {"integer"} if "number" in found else found
 
 
 def _or(kinds: set[str]) -> str:
-    return " or ".join(sorted(kinds))
+    return "anything" if kinds == set(_TYPES.values()) else " or ".join(sorted(kinds))

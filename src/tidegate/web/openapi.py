@@ -13,11 +13,15 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
+import msgspec
+
+from ..errors import ConfigError
+from .annotations import place_of
 from .encoding import JSON, MSGPACK
-from .params import Parameter
+from .params import Marker, Parameter
 from .plan import Plan
 from .problems import Invalid, Problem
-from .response import HTMLResponse, RedirectResponse, Response
+from .response import HTMLResponse, RedirectResponse, Response, TextResponse
 from .schemas import Schemas
 
 __all__ = ["document"]
@@ -35,7 +39,6 @@ _PROBLEM: dict[str, Any] = {
     "required": ["title", "status"],
 }
 _INVALID: dict[str, Any] = {
-    "allOf": [{"$ref": "#/components/schemas/Problem"}],
     "properties": {
         "errors": {
             "type": "array",
@@ -67,21 +70,43 @@ def document(app: Any) -> dict[str, Any]:
         for hint in _hints(plan):
             schemas.want(hint)
     schemas.make()
+    _check_security(app, plans)
     paths: dict[str, Any] = {}
     seen: set[str] = set()
     for plan in plans:
         path = _CONVERTER.sub(r"{\1}", plan.route.path)
         for method in sorted(plan.route.methods):
             operation = _operation(plan, method, schemas, seen)
-            paths.setdefault(path, {})[method.lower()] = operation
-    components: dict[str, Any] = {"schemas": {**schemas.components, "Problem": _PROBLEM}}
-    components["schemas"]["Invalid"] = _INVALID
+            # OpenAPI 3.1 knows no QUERY.
+            key = "x-query" if method == "QUERY" else method.lower()
+            paths.setdefault(path, {})[key] = operation
+    problem, invalid = _ref(schemas, "Problem"), _ref(schemas, "Invalid")
+    own = {_name(problem): _PROBLEM, _name(invalid): {"allOf": [problem], **_INVALID}}
+    components: dict[str, Any] = {"schemas": {**schemas.components, **own}}
     if app.security:
         components["securitySchemes"] = dict(app.security)
     info = {"title": app.title or "API", "version": app.version}
     if app.description:
         info["description"] = app.description
     return {"openapi": "3.1.0", "info": info, "paths": paths, "components": components}
+
+
+def _check_security(app: Any, plans: list[Plan]) -> None:
+    for plan in plans:
+        for name in plan.route.options.security:
+            if name not in app.security:
+                raise ConfigError(
+                    f"{place_of(plan.route.handler)}: there is no security scheme {name!r}; "
+                    f"write app.security[{name!r}] = {{...}}"
+                )
+
+
+def _ref(schemas: Schemas, name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{schemas.name(name)}"}
+
+
+def _name(ref: dict[str, str]) -> str:
+    return ref["$ref"].rpartition("/")[2]
 
 
 def _returned(plan: Plan) -> Any:
@@ -120,7 +145,9 @@ def _operation(plan: Plan, method: str, schemas: Schemas, seen: set[str]) -> dic
     operation: dict[str, Any] = {"operationId": name}
     text = inspect.getdoc(route.handler) or ""
     first, _, rest = text.partition("\n\n")
-    summary = options.summary or first.replace("\n", " ") or name.replace("_", " ").capitalize()
+    summary = (
+        options.summary or first.replace("\n", " ") or name.replace("_", " ").strip().capitalize()
+    )
     operation["summary"] = summary
     if options.description or rest:
         operation["description"] = options.description or rest
@@ -146,9 +173,7 @@ def _parameter(parameter: Parameter, schemas: Schemas) -> Iterator[dict[str, Any
     schema = schemas.of(parameter.hint)
     if parameter.whole:
         # One parameter a field is what clients send.
-        whole = (
-            schemas.components[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
-        )
+        whole = schemas.components[_name(schema)] if "$ref" in schema else schema
         required = whole.get("required", [])
         for name, field in whole.get("properties", {}).items():
             yield {
@@ -159,9 +184,8 @@ def _parameter(parameter: Parameter, schemas: Schemas) -> Iterator[dict[str, Any
             }
         return
     required = parameter.argument.required or parameter.source == "path"
-    default = parameter.argument.default
-    if not required and isinstance(default, str | int | float | bool):
-        schema = {**schema, "default": default}
+    if not required:
+        schema |= _default(parameter.argument.default)
     found: dict[str, Any] = {
         "name": parameter.name,
         "in": parameter.source,
@@ -170,15 +194,30 @@ def _parameter(parameter: Parameter, schemas: Schemas) -> Iterator[dict[str, Any
     }
     marker = parameter.marker
     if marker is not None:
+        if marker.title:
+            schema["title"] = marker.title
         if marker.description:
             found["description"] = marker.description
         if marker.deprecated:
             found["deprecated"] = True
-        if marker.examples:
-            found["examples"] = {
-                str(index): {"value": value} for index, value in enumerate(marker.examples, 1)
-            }
+        found |= _examples(marker)
     yield found
+
+
+def _default(value: Any) -> dict[str, Any]:
+    if value is None:
+        return {}
+    try:
+        return {"default": msgspec.to_builtins(value)}
+    except TypeError:
+        return {}  # it is not a value that a client could send
+
+
+def _examples(marker: Marker | None) -> dict[str, Any]:
+    if marker is None or not marker.examples:
+        return {}
+    numbered = enumerate(marker.examples, 1)
+    return {"examples": {str(index): {"value": value} for index, value in numbered}}
 
 
 def _body(plan: Plan, schemas: Schemas) -> dict[str, Any]:
@@ -204,12 +243,11 @@ def _body(plan: Plan, schemas: Schemas) -> dict[str, Any]:
     else:
         schema = schemas.of(first.hint)
         content = {_JSON: {"schema": schema}, _MSGPACK: {"schema": schema}}
-        marker = first.marker
-        if marker is not None and marker.examples:
-            content[_JSON]["examples"] = {
-                str(index): {"value": value} for index, value in enumerate(marker.examples, 1)
-            }
-    return {"required": required, "content": content}
+        content[_JSON] |= _examples(first.marker)
+    body = {"required": required, "content": content}
+    if first.marker is not None and first.marker.description:
+        body["description"] = first.marker.description
+    return body
 
 
 def _responses(plan: Plan, schemas: Schemas) -> dict[str, Any]:
@@ -232,9 +270,8 @@ def _responses(plan: Plan, schemas: Schemas) -> dict[str, Any]:
         known = responses.setdefault(str(problem.status), {"description": "", "content": {}})
         title = problem.title or _phrase(problem.status)
         known["description"] = " or ".join(filter(None, [known["description"], title]))
-        schema: dict[str, Any] = {"$ref": f"#/components/schemas/{name}"}
-        known.setdefault("content", {})[_PROBLEM_TYPE] = {"schema": schema}
-    problem_content = {_PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+        known.setdefault("content", {})[_PROBLEM_TYPE] = {"schema": _ref(schemas, name)}
+    problem_content = {_PROBLEM_TYPE: {"schema": _ref(schemas, "Problem")}}
     responses["default"] = {"description": "A problem", "content": problem_content}
     return responses
 
@@ -244,17 +281,23 @@ def _content(plan: Plan, kind: Any, returned: Any, schemas: Schemas) -> dict[str
     if plan.route.kind == "sse":
         schema = {"type": "string", "description": "server-sent events"}
         return {"text/event-stream": {"schema": schema}}
-    if inspect.isclass(kind) and issubclass(kind, HTMLResponse):
-        return {"text/html": {"schema": {"type": "string"}}}
+    whole = inspect.isclass(kind) and issubclass(kind, Response)
+    if whole and issubclass(kind, HTMLResponse | TextResponse):
+        return {kind.media_type.partition(";")[0]: {"schema": {"type": "string"}}}
     if returned is bytes:
         return {"application/octet-stream": {}}
     if returned is str:
         return {"text/plain": {"schema": {"type": "string"}}}
     if not _has_schema(returned):
-        return {_JSON: {}} if plan.encoding.returns is Any and kind is Any else {}
+        if returned is None or (whole and issubclass(kind, RedirectResponse)):
+            return {}
+        # Only the handler knows what is in its response.
+        return {_JSON: {}} if kind is Any else {"*/*": {}}
     schema = schemas.of(returned)
     if encoding.item is not None:
         return {"application/jsonl": {"schema": schema}}
+    if whole:  # response objects are sent as they are
+        return {_JSON: {"schema": schema}}
     return {_JSON: {"schema": schema}, _MSGPACK: {"schema": schema}}
 
 

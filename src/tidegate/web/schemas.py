@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -37,13 +36,14 @@ class Schemas:
         if plain:
             try:
                 made, components = msgspec.json.schema_components(
-                    plain, schema_hook=_schema_hook, ref_template=_TEMPLATE
+                    plain, schema_hook=self._of_inner_model, ref_template=_TEMPLATE
                 )
             except (TypeError, NotImplementedError) as error:
                 raise ConfigError(f"a type has no JSON Schema: {error}") from None
             self.components.update(components)
             self._remember(plain, made)
-        self._remember(models, [self._of_model(hint) for hint in models])
+        if models:
+            self._remember(models, self._of_models(models))
 
     @staticmethod
     def _is_model(hint: Any) -> bool:
@@ -53,22 +53,34 @@ class Schemas:
         for hint, schema in zip(hints, schemas, strict=True):
             self._by_hint[id(hint)] = schema
 
-    def _of_model(self, hint: Any) -> dict[str, Any]:
-        adapter = sys.modules["pydantic"].TypeAdapter(hint)
-        schema: dict[str, Any] = adapter.json_schema(ref_template=_TEMPLATE.format(name="{model}"))
-        self.components.update(schema.pop("$defs", {}))
-        if inspect.isclass(hint) and schema.get("type") == "object":
-            self.components[hint.__name__] = schema
-            return {"$ref": _TEMPLATE.format(name=hint.__name__)}
-        return schema
+    def _of_models(self, hints: list[Any]) -> list[dict[str, Any]]:
+        """Return the schemas of pydantic models; their names are settled by pydantic."""
+        pydantic = sys.modules["pydantic"]
+        inputs = [(at, "validation", pydantic.TypeAdapter(hint)) for at, hint in enumerate(hints)]
+        # A struct may have the name of a model.
+        for prefix in ("", "pydantic."):
+            template = _TEMPLATE.format(name=f"{prefix}{{model}}")
+            made, rest = pydantic.TypeAdapter.json_schemas(inputs, ref_template=template)
+            found = {f"{prefix}{name}": one for name, one in rest.get("$defs", {}).items()}
+            if all(self.components.get(name, one) == one for name, one in found.items()):
+                break
+        self.components.update(found)
+        return [made[at, "validation"] for at in range(len(hints))]
+
+    def _of_inner_model(self, hint: Any) -> dict[str, Any]:
+        """Return the schema of what msgspec does not know."""
+        if models_in(hint):
+            return self._of_models([hint])[0]
+        if hint is object:
+            return {"description": "Anything"}
+        raise NotImplementedError(f"{hint!r}")
 
     def of(self, hint: Any) -> dict[str, Any]:
         """Return the schema of a type that was wanted."""
         return dict(self._by_hint[id(hint)])
 
-
-def _schema_hook(hint: Any) -> dict[str, Any]:
-    if models_in(hint):
-        schema: dict[str, Any] = sys.modules["pydantic"].TypeAdapter(hint).json_schema()
-        return schema
-    raise NotImplementedError(f"{hint!r}")
+    def name(self, wanted: str) -> str:
+        """Return a name for a schema of the framework's own, which no type of the user has."""
+        while wanted in self.components:
+            wanted = f"tidegate.{wanted}"
+        return wanted

@@ -39,6 +39,11 @@ class Page {
     return [schema.format ? `${type} (${schema.format})` : type, ...bounds].join(", ");
   }
 
+  alternatives(schema) {
+    const found = this.deref(schema);
+    return found.anyOf || found.oneOf || [schema];
+  }
+
   // An example, to begin with when trying.
   example(schema, depth = 0) {
     if (schema && schema.examples && schema.examples.length) return schema.examples[0];
@@ -58,11 +63,11 @@ class Page {
       return made;
     }
     if (type === "array") return depth < 4 && schema.items ? [this.example(schema.items, depth + 1)] : [];
-    return { string: "text", integer: schema.minimum || 1, number: schema.minimum || 1, boolean: true }[type] ?? null;
+    return { string: "text", integer: schema.minimum ?? 1, number: schema.minimum ?? 1, boolean: true }[type] ?? null;
   }
 
   fields(schema) {
-    const found = this.deref(schema.type === "array" ? schema.items : schema);
+    const found = this.deref(schema.type === "array" ? schema.items || {} : schema);
     const required = new Set(found.required || []);
     const rows = Object.entries(found.properties || {}).map(([name, one]) => element("tr", {},
       element("td", {}, element("code", {}, name), required.has(name) ? " *" : ""),
@@ -82,6 +87,11 @@ class Page {
       parts.push(element("h4", {}, "Parameters"), element("table", {}, ...parameters.map((one) => {
         const input = element("input", { "aria-label": `${one.in} ${one.name}`, placeholder: one.required ? "required" : "" });
         if (one.schema && one.schema.default !== undefined) input.value = one.schema.default;
+        if (one.schema && this.deref(one.schema).type === "array") input.placeholder = "a, b, c";
+        if (one.in === "cookie") {
+          input.disabled = true;
+          input.placeholder = "sent by the browser";
+        }
         inputs.set(one, input);
         return element("tr", {}, element("td", {}, element("code", {}, one.name), one.required ? " *" : "", element("div", { class: "quiet" }, one.in)),
           element("td", {}, this.kind(one.schema), element("div", {}, one.description || "")), element("td", {}, input));
@@ -118,8 +128,11 @@ class Page {
     let target = path;
     for (const [one, input] of inputs) {
       if (input.value === "" && !one.required) continue;
-      if (one.in === "path") target = target.replace(`{${one.name}}`, encodeURIComponent(input.value));
-      else if (one.in === "query") query.append(one.name, input.value);
+      if (one.in === "path") target = target.replace(`{${one.name}}`, () => encodeURIComponent(input.value));
+      else if (one.in === "query") {
+        const values = this.deref(one.schema).type === "array" ? input.value.split(",") : [input.value];
+        for (const value of values) query.append(one.name, value.trim());
+      }
       else if (one.in === "header") headers[one.name] = input.value;
     }
     if (body) headers["content-type"] = body.type;
@@ -135,7 +148,8 @@ class Page {
         return;
       }
       let text = await reply.text();
-      if (type.includes("json") && !type.includes("jsonl")) text = JSON.stringify(JSON.parse(text || "null"), null, 2);
+      // Numbers that JavaScript cannot hold are better shown as they came.
+      if (/\bjson\b|\+json\b/.test(type) && !/\d{16}/.test(text)) text = JSON.stringify(JSON.parse(text || "null"), null, 2);
       const took = (performance.now() - began).toFixed(0);
       answer.replaceChildren(
         element("p", { class: reply.ok ? "good" : "bad" }, `${reply.status} ${reply.statusText} in ${took} ms, ${type}`),
@@ -155,9 +169,15 @@ class Page {
   }
 
   channel(name, channel) {
-    const parts = [element("h3", {}, element("span", { class: "method" }, "SOCKET"), element("code", {}, channel.address), channel.title || "")];
-    for (const [key, message] of Object.entries(channel.messages || {})) {
-      parts.push(element("h4", {}, key), element("pre", {}, JSON.stringify(message.payload, null, 2)));
+    const messages = Object.entries(channel.messages || {});
+    const word = messages.some(([key]) => key === "incoming") ? "SOCKET" : "EVENTS";
+    const parts = [element("h3", {}, element("span", { class: "method" }, word), element("code", {}, channel.address), channel.title || "")];
+    for (const [key, message] of messages) {
+      parts.push(element("h4", {}, `${key}: ${this.kind(message.payload)}`));
+      for (const one of this.alternatives(message.payload)) {
+        const table = this.fields(one);
+        if (table) parts.push(...(one.$ref ? [element("p", { class: "quiet" }, this.kind(one))] : []), table);
+      }
     }
     return element("section", { id: `channel-${name}` }, ...parts);
   }
@@ -186,7 +206,8 @@ async function main() {
   const groups = new Map();
   const sections = [];
   for (const [path, methods] of Object.entries(api.paths)) {
-    for (const [method, operation] of Object.entries(methods)) {
+    for (const [key, operation] of Object.entries(methods)) {
+      const method = key.replace("x-", "");
       const section = page.operation(path, method, operation);
       sections.push(section);
       const link = element("a", { href: `#${operation.operationId}` }, element("span", { class: "method" }, method.toUpperCase()), ` ${path}`);
