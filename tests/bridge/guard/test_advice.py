@@ -7,6 +7,7 @@ import re
 import sys
 import threading
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -166,6 +167,6 @@ def test_a_table_that_is_none_is_refused(text: str, words: str) -> None:
 
 def test_the_table_is_package_data() -> None:
     assert TABLE.is_file()
-    project = TABLE.parents[4] / "pyproject.toml"
+    project = Path(__file__).parents[3] / "pyproject.toml"
     data = tomllib.loads(project.read_text("utf-8"))["tool"]["setuptools"]["package-data"]
     assert str(TABLE.relative_to(TABLE.parents[2])) in data["tidegate"]
