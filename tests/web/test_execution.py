@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from tests.web.applications import calculations
@@ -311,7 +311,9 @@ async def test_the_page_for_developers_escapes_and_hides() -> None:
 
     fields = {
         "accept": "text/html",
-        **{"authorization": "Bearer s3cret", "cookie": "a=s3cret", "x-api-key": "s3cret"},
+        "authorization": "Bearer s3cret",
+        "cookie": "a=s3cret",
+        "x-api-key": "s3cret",
         "x-text": "<b>",
     }
     reply = await ask(app, "GET", "/<i>", fields)
@@ -347,8 +349,10 @@ async def test_a_thread_that_nobody_waits_for_closes_what_it_uses_when_it_is_don
     begun, go_on = threading.Event(), threading.Event()
 
     def session() -> Any:
-        yield 1
-        log.append("closed")
+        try:
+            yield 1
+        finally:
+            log.append("closed")
 
     async def outer() -> Any:
         try:
@@ -365,14 +369,21 @@ async def test_a_thread_that_nobody_waits_for_closes_what_it_uses_when_it_is_don
     app = App()
 
     @app.get("/hop", timeout=0.05)
-    def in_one_hop(session: Any = Depends(session), outer: Any = Depends(outer)) -> str:
+    def in_one_hop(
+        one: Annotated[Any, Depends(session)], two: Annotated[Any, Depends(outer)]
+    ) -> str:
         return work()
 
     @app.get("/dependency", timeout=0.05)
-    async def after(session: Any = Depends(session), one: Any = Depends(work)) -> None: ...
+    async def after(
+        one: Annotated[Any, Depends(session)], two: Annotated[Any, Depends(work)]
+    ) -> None: ...
 
     async with app.opened():
-        for path, expected in (("/hop", ["worked", "closed", "outer closed"]), ("/dependency", ["worked", "closed"])):
+        for path, expected in (
+            ("/hop", ["worked", "closed", "outer closed"]),
+            ("/dependency", ["worked", "closed"]),
+        ):
             log.clear()
             begun.clear()
             go_on.clear()
@@ -400,7 +411,7 @@ async def test_a_thread_that_has_not_begun_never_will_when_its_caller_leaves() -
         return "long"
 
     @app.get("/queued", run=pool, timeout=0.01)
-    def queued(one: Any = Depends(session)) -> str:
+    def queued(one: Annotated[Any, Depends(session)]) -> str:
         raise AssertionError("nobody waits")
 
     first = asyncio.create_task(ask(app, target="/long"))

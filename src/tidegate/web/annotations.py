@@ -55,10 +55,15 @@ def mark(function: Callable[..., Any], depth: int = 2) -> None:
 
     ``depth`` is how many calls are between the definition and here.
     """
-    if "<locals>" in getattr(function, "__qualname__", "") and isinstance(
-        function, types.FunctionType
-    ):
-        setattr(function, _FRAMES, sys._getframe(depth))
+    parent, nested, _ = getattr(function, "__qualname__", "").rpartition(".<locals>.")
+    if not nested or not isinstance(function, types.FunctionType | type):
+        return
+    here = sys._getframe(depth)
+    frame: types.FrameType | None = here
+    while frame is not None and frame.f_code.co_qualname != parent:
+        frame = frame.f_back
+    if frame is not None or not hasattr(function, _FRAMES):
+        setattr(function, _FRAMES, frame or here)
 
 
 def place_of(function: Any) -> str:
@@ -93,8 +98,12 @@ def read_signature(function: Callable[..., Any]) -> Signature:
         raise ConfigError(f"{place_of(function)} has no signature to read: {error}") from None
     inner = _function_in(function)
     names = _Names(function, inner)
+    # What a partial gives by name is settled: a request must not replace it.
+    given = function.keywords if isinstance(function, functools.partial) else {}
     arguments = []
     for parameter in signature.parameters.values():
+        if parameter.name in given:
+            continue
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             if inner is object.__init__:
                 continue
@@ -115,6 +124,8 @@ def read_signature(function: Callable[..., Any]) -> Signature:
 
 def unpack(hint: Any) -> tuple[Any, tuple[Any, ...]]:
     """Return a type without ``Annotated`` and what was annotated."""
+    if type(hint).__name__ == "TypeAliasType":  # ``type X = ...`` of Python 3.12
+        return unpack(hint.__value__)
     if typing.get_origin(hint) is Annotated:
         plain, *extras = typing.get_args(hint)
         return plain, tuple(extras)
@@ -126,7 +137,10 @@ class _Names:
 
     def __init__(self, function: Any, inner: Any) -> None:
         self.function = function
-        self.globals: dict[str, Any] = getattr(inner, "__globals__", {})
+        module = sys.modules.get(getattr(function, "__module__", ""))
+        self.globals: dict[str, Any] = getattr(inner, "__globals__", None) or dict(
+            getattr(module, "__dict__", {})
+        )
         self.locals: dict[str, Any] = {}
         frame = getattr(function, _FRAMES, None) or getattr(inner, _FRAMES, None)
         if frame is not None:

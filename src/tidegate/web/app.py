@@ -211,7 +211,7 @@ class App(Router):
         if self._entry is not None and written == self._compiled:
             return
         self._compiled = written
-        errors: list[ConfigError] = []
+        errors = self.execution.settle()
         providers = self.providers
         providers.by_type = {}
         for provider in self._resources:

@@ -8,18 +8,32 @@ then not sent: a failed commit is a 500.
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from ..errors import UsageError
+from ..errors import ConfigError, UsageError
+from .annotations import place_of
 from .inject import Node
 from .request import Request
 
-__all__ = ["Exit", "When", "close_all", "close_here", "open_async", "open_here"]
-
+__all__ = [
+    "Exit",
+    "Visit",
+    "When",
+    "close_all",
+    "close_here",
+    "open_async",
+    "open_here",
+    "settle_closing",
+]
 
 When: TypeAlias = Literal["response", "stream", "end"]
 """Before an ordinary response, before one that streams, or when everything is over."""
+
+
+_NOTHING = object()
 
 
 class Exit(NamedTuple):
@@ -33,7 +47,9 @@ def open_here(node: Node, request: Request) -> None:
     """Call a plain dependency and keep what it gives."""
     value = node.call(request)
     if node.is_generator:
-        generator, value = value, next(value)
+        generator, value = value, next(value, _NOTHING)
+        if value is _NOTHING:
+            raise UsageError(f"{_name(generator)} did not yield")
         _remember(request, Exit(node, generator))
     request.values[node.slot] = value
 
@@ -42,11 +58,32 @@ async def open_async(node: Node, request: Request) -> None:
     """Call an asynchronous dependency and keep what it gives."""
     if node.is_generator:
         generator = node.call(request)
-        value = await anext(generator)
+        value = await anext(generator, _NOTHING)
+        if value is _NOTHING:
+            raise UsageError(f"{_name(generator)} did not yield")
         _remember(request, Exit(node, generator))
     else:
         value = await node.call(request)
     request.values[node.slot] = value
+
+
+def settle_closing(nodes: list[Node]) -> None:
+    """See that nothing is closed while something that was made with it is open.
+
+    ``nodes`` are in the order of their calls.  Raises ``ConfigError`` if what
+    is closed after the response needs what is closed before it.
+    """
+    for node in reversed(nodes):
+        for source in node.inputs if node.close == "after" else ():
+            if source.close == "before" and source.is_generator:
+                raise ConfigError(
+                    f"{place_of(source.function)} is closed before the response, but "
+                    f"{place_of(node.function)}, which needs it, after it"
+                )
+            source.close = "after"
+    for node in nodes:
+        if any(source.close == "before" for source in node.inputs):
+            node.close = "before"
 
 
 def _remember(request: Request, one: Exit) -> None:
@@ -90,7 +127,7 @@ async def close_all(
     """
     exits = request.exits or []
     due = [one for one in exits if _is_due(one.node, when, error)]
-    request.exits = [one for one in exits if one not in due]
+    request.exits = [one for one in exits if not _is_due(one.node, when, error)]
     while due:
         one = due.pop()
         try:
@@ -136,6 +173,41 @@ async def _close_async(generator: AsyncGenerator[Any, Any], error: BaseException
         return
     await generator.aclose()
     raise UsageError(f"{_name(generator)} yields more than once")
+
+
+class Visit:
+    """A call in a thread, which its caller may leave while it goes on."""
+
+    __slots__ = ("_arguments", "_begun", "_ended", "_function", "_left", "_lock", "_loop", "over")
+
+    def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        self._function = function
+        self._arguments = arguments
+        self._loop = asyncio.get_running_loop()
+        self._lock = threading.Lock()
+        self._begun = self._left = self._ended = False
+        self.over = asyncio.Event()
+        """Set when the function has returned after its caller left."""
+
+    def __call__(self) -> Any:
+        with self._lock:
+            self._begun = begun = not self._left
+        if not begun:
+            return None
+        try:
+            return self._function(*self._arguments)
+        finally:
+            with self._lock:
+                self._ended = True
+                if self._left:
+                    self._loop.call_soon_threadsafe(self.over.set)
+
+    def leave(self) -> bool:
+        """Wait no longer; say whether the thread is at work."""
+        with self._lock:
+            self._left = True
+            at_work: bool = self._begun and not self._ended
+        return at_work
 
 
 def _name(generator: object) -> str:

@@ -10,17 +10,22 @@ from __future__ import annotations
 
 import functools
 import sys
+import typing
 import warnings
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, Union
 
 import msgspec
 
 from ..errors import ConfigError
-from .explain import Fault, faults_in, from_model
-from .kinds import is_model, models_in, structures_in
+from .explain import Fault, faults_in, faults_of, from_model
+from .kinds import UNIONS, is_model, models_in, structures_in
 
 __all__ = ["Codec", "Refused", "codec_of", "constrained", "to_json", "to_msgpack"]
+
+# Bytes of content; of more, only the first error is told, as looking for the
+# others takes many times as long as decoding.
+_MAX_EXPLAINED = 256 * 1024
 
 
 class Refused(Exception):
@@ -45,40 +50,63 @@ class Codec:
 
     def explain_json(self, content: bytes, error: Exception) -> list[Fault]:
         """Return all that is wrong with content that ``decode`` refused."""
-        return self._explain(lambda: msgspec.json.decode(content), error, True)
+        return self._explain(lambda: msgspec.json.decode(content), error, len(content))
 
     def explain_msgpack(self, content: bytes, error: Exception) -> list[Fault]:
         """Return all that is wrong with content that ``decode_msgpack`` refused."""
-        return self._explain(lambda: msgspec.msgpack.decode(content), error, True)
+        return self._explain(lambda: msgspec.msgpack.decode(content), error, len(content))
 
     def explain_text(self, value: Any, error: Exception) -> list[Fault]:
         """Return all that is wrong with what ``convert`` refused."""
-        return self._explain(lambda: value, error, False)
+        return self._explain(lambda: value, error, 0, False)
 
-    def _explain(self, read: Callable[[], Any], error: Exception, strict: bool) -> list[Fault]:
+    def _explain(
+        self, read: Callable[[], Any], error: Exception, size: int, strict: bool = True
+    ) -> list[Fault]:
+        value = read()  # raises if it is malformed, whoever found that
         if hasattr(error, "errors"):
             return from_model(error)
-        faults = faults_in(read(), self.hint, strict, _dec_hook)
+        if size > _MAX_EXPLAINED:
+            return list(faults_of((), error))
+        faults = faults_in(value, self.hint, strict, _dec_hook)
         return faults or [((), "This value is not valid")]
 
 
 def constrained(hint: Any, extras: Iterable[Any]) -> Any:
     """Return a type with the constraints among ``extras``, whoever's they are.
 
-    ``msgspec.Meta`` and what ``annotated_types`` defines are understood.
+    ``msgspec.Meta``, what ``annotated_types`` defines and pydantic's ``Field``
+    are understood.  Raises ``ConfigError`` for the rest.
     """
     metas = [extra for extra in extras if isinstance(extra, msgspec.Meta)]
     for extra in extras:
         if type(extra).__module__ == "annotated_types":
             metas.append(_meta_of(extra))
-        else:
-            # pydantic's Field(...) carries a list of them.
-            listed = getattr(extra, "metadata", ())
-            metas += [_meta_of(one) for one in listed if type(one).__module__ == "annotated_types"]
-    return functools.reduce(lambda inner, meta: Annotated[inner, meta], metas, hint)
+        elif type(extra).__module__.startswith("pydantic."):
+            if models_in(hint):
+                hint = Annotated[hint, extra]  # it knows best what it means
+            else:
+                listed = extra if isinstance(extra, Iterable) else [extra]
+                metas += [_meta_of(one) for one in getattr(extra, "metadata", listed)]
+    return functools.reduce(_bound, metas, hint)
+
+
+def _bound(hint: Any, meta: msgspec.Meta) -> Any:
+    """Return a type with a constraint; it is not about None."""
+    members = typing.get_args(hint)
+    if typing.get_origin(hint) not in UNIONS or type(None) not in members:
+        return Annotated[hint, meta]
+    return Union[tuple(m if m is type(None) else Annotated[m, meta] for m in members)]  # noqa: UP007
 
 
 def _meta_of(constraint: Any) -> msgspec.Meta:
+    try:
+        return _translated(constraint)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"the constraint {constraint!r}: {error}") from None
+
+
+def _translated(constraint: Any) -> msgspec.Meta:
     name = type(constraint).__name__
     if name in ("Ge", "Gt", "Le", "Lt", "MultipleOf"):
         key = "multiple_of" if name == "MultipleOf" else name.lower()
@@ -91,6 +119,10 @@ def _meta_of(constraint: Any) -> msgspec.Meta:
     if name == "Interval":
         bounds = {key: getattr(constraint, key) for key in ("ge", "gt", "le", "lt")}
         return msgspec.Meta(**{k: v for k, v in bounds.items() if v is not None})
+    general = getattr(constraint, "__dict__", {})
+    if name == "_PydanticGeneralMetadata" and general.keys() <= {"pattern", "strict"}:
+        # Text is read loosely whatever is said: there is nothing but text.
+        return msgspec.Meta(pattern=general.get("pattern"))
     raise ConfigError(f"the constraint {constraint!r} is not understood; use msgspec.Meta")
 
 
@@ -132,7 +164,7 @@ def _convert(hint: Any, value: Any) -> Any:
 
 def _by_pydantic(hint: Any) -> Codec:
     codec = Codec(hint)
-    adapter = sys.modules["pydantic"].TypeAdapter(hint)
+    adapter = _adapter(hint)
     codec.decode = adapter.validate_json
     codec.decode_msgpack = lambda content: adapter.validate_python(msgspec.msgpack.decode(content))
     codec.convert = adapter.validate_python
@@ -141,19 +173,26 @@ def _by_pydantic(hint: Any) -> Codec:
 
 
 def _dump(adapter: Any, value: Any) -> bytes:
-    encoded: bytes = adapter.dump_json(value)
+    # By the names of its schema; what a handler returns is not validated again.
+    encoded: bytes = adapter.dump_json(value, by_alias=True, warnings=False)
     return encoded
+
+
+@functools.cache
+def _adapter(kind: Any) -> Any:
+    return sys.modules["pydantic"].TypeAdapter(kind)
 
 
 def _dec_hook(kind: type, value: Any) -> Any:
     if is_model(kind):
-        return sys.modules["pydantic"].TypeAdapter(kind).validate_python(value)
+        return _adapter(kind).validate_python(value)
     raise NotImplementedError(f"no decoder for {kind}")
 
 
 def _enc_hook(value: Any) -> Any:
     if is_model(type(value)):
-        return sys.modules["pydantic"].TypeAdapter(type(value)).dump_python(value, mode="json")
+        kind: Any = type(value)
+        return _adapter(kind).dump_python(value, mode="json", by_alias=True)
     raise NotImplementedError(f"{type(value).__qualname__} cannot be encoded")
 
 

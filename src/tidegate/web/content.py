@@ -34,17 +34,17 @@ def _read(
     name: str,
 ) -> Any:
     try:
-        return decode(content)
-    except (ValueError, UnicodeDecodeError) as error:
-        # All errors of the engines are ValueErrors.  Only those about syntax
-        # come again when the content is decoded without a type.
         try:
+            return decode(content)
+        except ValueError as error:
+            # All errors of the engines are ValueErrors.  Only those about syntax
+            # come again when the content is decoded without a type.
             faults = explain(content, error)
-        except msgspec.DecodeError as malformed:
-            raise Problem(400, f"the content is not {name}: {_reason(malformed)}") from None
-        except UnicodeDecodeError:
-            raise Problem(400, f"the content is not {name}: it is not UTF-8") from None
-        raise Invalid([at_content(fault) for fault in faults]) from None
+        raise Invalid([at_content(fault) for fault in faults])
+    except msgspec.DecodeError as malformed:
+        raise Problem(400, f"the content is not {name}: {_reason(malformed)}") from None
+    except UnicodeDecodeError:
+        raise Problem(400, f"the content is not {name}: it is not UTF-8") from None
     except RecursionError:
         raise Problem(400, f"the content is not {name} we can read: nested too deep") from None
 

@@ -57,10 +57,28 @@ class EncodedJSON(bytes):
     """A value that was encoded where it was made."""
 
 
+def _prefers_msgpack(accept: bytes) -> bool:
+    """Say whether a client asks for MessagePack, and not for JSON more (RFC 9110 12.5.1)."""
+    if MSGPACK not in accept:
+        return False
+    weights = {JSON: 0.0, MSGPACK: 0.0}
+    for part in accept.lower().split(b","):
+        kind, *parameters = (piece.strip() for piece in part.split(b";"))
+        weight = next((one[2:] for one in parameters if one.startswith(b"q=")), b"1")
+        try:
+            weights[kind] = float(weight)
+        except ValueError:
+            weights[kind] = 0.0
+    return weights[MSGPACK] > 0 and weights[MSGPACK] >= weights[JSON]
+
+
 def call_and_encode(function: Callable[..., Any], args: list[Any], named: dict[str, Any]) -> Any:
     """Call a function in another process and encode there what it returns."""
     value = function(*args, **named)
-    if value is None or isinstance(value, str | bytes | Response):
+    if isinstance(value, Response):
+        del value.encode  # the route gives it its own again
+        return value
+    if value is None or isinstance(value, str | bytes):
         return value
     return EncodedJSON(to_json(value))
 
@@ -90,7 +108,7 @@ class Encoding:
         kind = type(value)
         if kind in self._plain:
             accept = request.fields.get(b"accept")
-            if accept is not None and MSGPACK in accept and self.offers_msgpack:
+            if accept is not None and self.offers_msgpack and _prefers_msgpack(accept):
                 body = to_msgpack(value)
                 length = (b"content-length", b"%d" % len(body))
                 return self.status or 200, [*_MSGPACK_FIELDS, length], body
@@ -133,4 +151,12 @@ class Encoding:
             kind = "text/plain; charset=utf-8" if self.item is str else "application/octet-stream"
             return StreamResponse(value, self.status or 200, media_type=kind)
         # RFC 7464's record separator never caught on; newline-delimited JSON did.
-        return StreamResponse(value, self.status or 200, media_type="application/jsonl")
+        made = StreamResponse if self.item is None else _Lines
+        return made(value, self.status or 200, media_type="application/jsonl")
+
+
+class _Lines(StreamResponse):
+    """A stream of values of which some may be text, each a line of JSON."""
+
+    def _as_bytes(self, item: Any) -> bytes:
+        return self.encode(item) + b"\n"

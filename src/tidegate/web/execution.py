@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
+import math
 from collections.abc import Callable
+from inspect import isclass
 from typing import Any, Literal, TypeAlias
 
 from ..bridge import processes
 from ..bridge.threads import ThreadLimits, ThreadPool, pools
-from ..errors import ClientDisconnected, ConfigError
+from ..errors import ClientDisconnected, ConfigError, PoolFull, TidegateError
 from .annotations import place_of, read_signature
 from .encoding import Encoding
 from .failure import page
-from .inject import Node
+from .inject import Node, Shape
+from .kinds import alternatives
 from .pools import Pool
 from .problems import Problem
 from .request import Request
@@ -51,9 +53,15 @@ class Execution:
                 )
             return "loop"
         if run == "process" or (isinstance(run, Pool) and run.kind == "process"):
-            if "<locals>" in getattr(function, "__qualname__", "<locals>"):
+            name = getattr(function, "__qualname__", "<locals>")
+            if "<locals>" in name or "<lambda>" in name:
                 raise ConfigError(
                     f"{place_of(function)} must stand at the top of a module to run in a process"
+                )
+            if function.__module__ == "__main__":
+                raise ConfigError(
+                    f"{place_of(function)} belongs to the program that was started, which other "
+                    "processes do not run; move it to a module of its own"
                 )
             return "process"
         return "loop" if run == "inline" else "thread"
@@ -108,11 +116,15 @@ class Execution:
 
     async def response_to(self, request: Any, error: Exception) -> tuple[Any, bool]:
         """Return the response to an error, and whether it is not a fault of the application."""
-        for kind in type(error).__mro__:
-            handler = self.handlers.get(kind)
-            if handler is not None:
-                return await self._handled(handler, request, error), True
         problem = as_problem(error)
+        handler = self._handler_of(error, problem is not None)
+        if handler is not None:
+            try:
+                return await self._handled(handler, request, error), True
+            except Exception as raised:
+                problem = as_problem(raised)
+                if problem is None and raised is not error:
+                    logger.exception("The error handler %s failed", place_of(handler))
         if problem is not None:
             return _Whole(*problem.response()), True
         if self.debug:
@@ -122,25 +134,63 @@ class Execution:
             return _Whole(*Problem(500, f"{type(error).__name__}: {error}").response()), False
         return _Whole(*Problem(500).response()), False
 
+    def _handler_of(self, error: Exception, is_problem: bool) -> Callable[..., Any] | None:
+        """Return the handler of the nearest type; what is a problem has an answer already."""
+        for kind in type(error).__mro__:
+            if is_problem and kind in (TidegateError, Exception):
+                return None
+            if kind in self.handlers:
+                return self.handlers[kind]
+        return None
+
+    def settle(self) -> list[ConfigError]:
+        """Look at the error handlers; return what is wrong with them."""
+        errors = []
+        for handler in self.handlers.values():
+            try:
+                _takes(handler)
+            except ConfigError as error:
+                errors.append(error)
+        return errors
+
     async def _handled(
         self, handler: Callable[..., Any], request: Request, error: Exception
     ) -> Any:
-        signature = read_signature(handler)
-        arguments: list[Any] = []
-        for argument in signature.arguments:
-            kind = argument.type
-            wants_error = inspect.isclass(kind) and issubclass(kind, BaseException)
-            wants_error = wants_error or (kind is Any and argument.name not in ("request", "req"))
-            arguments.append(error if wants_error else request)
-        if inspect.iscoroutinefunction(handler):
+        takes, returns = _takes(handler)
+        arguments = [request if one is Request else error for one in takes]
+        if Shape(handler).is_async:
             value = await handler(*arguments)
         else:
             value = await self.threads().run(handler, *arguments, propagate="both")
         if isinstance(value, Problem):
             return _Whole(*value.response())
-        encoding = Encoding(signature.returns, getattr(error, "status", 0) or 500)
+        status = getattr(error, "status", 0)
+        encoding = Encoding(returns, status if isinstance(status, int) and status else 500)
         encoded = encoding.whole(value, request)
         return encoding.response(value, request) if encoded is None else _Whole(*encoded)
+
+
+def _takes(handler: Callable[..., Any]) -> tuple[list[type], Any]:
+    """Return what an error handler is called with, in order, and what it returns.
+
+    Raises ``ConfigError`` if that is anything but the exception and the request.
+    """
+    signature = read_signature(handler)
+    takes: list[type] = []
+    for argument in signature.arguments:
+        kinds = alternatives(argument.type)
+        if argument.type is Request or (kinds == (Any,) and argument.name in ("request", "req")):
+            takes.append(Request)
+        elif kinds == (Any,) or all(
+            isclass(kind) and issubclass(kind, BaseException) for kind in kinds
+        ):
+            takes.append(BaseException)
+        else:
+            raise ConfigError(
+                f"{place_of(handler)}: an error handler takes the exception and the request, "
+                f"not {argument.name!r}"
+            )
+    return takes, signature.returns
 
 
 def as_problem(error: Exception) -> Problem | None:
@@ -158,9 +208,8 @@ def as_problem(error: Exception) -> Problem | None:
         if isinstance(detail, str):
             return Problem(status, detail, headers=headers)
         return Problem(status, headers=headers, errors=detail)
-    retry_after = getattr(error, "retry_after", None)
-    if isinstance(retry_after, int | float):
-        return Problem(503, headers={"retry-after": str(max(1, round(retry_after)))})
+    if isinstance(error, PoolFull):
+        return Problem(503, headers={"retry-after": str(max(1, math.ceil(error.retry_after)))})
     return None
 
 

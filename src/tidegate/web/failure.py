@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 import traceback
 from typing import Any
 
@@ -15,6 +16,10 @@ pre { background: #f3f5f7; padding: .8rem; overflow: auto; border-radius: 6px }
 .here { background: #ffe9c7; display: block } table { border-collapse: collapse }
 td { padding: .15rem .8rem .15rem 0; vertical-align: top; font-family: monospace }
 """
+
+
+# Names of fields whose values may be of use to somebody else.
+_SECRET = re.compile(rb"auth|cookie|key|token|secret|session|password|signature|csrf")
 
 
 def page(error: BaseException, request: Any) -> str:
@@ -36,7 +41,7 @@ def page(error: BaseException, request: Any) -> str:
 
 
 def _value(name: bytes, value: bytes) -> str:
-    if name in (b"authorization", b"cookie", b"proxy-authorization"):
+    if _SECRET.search(name):
         return "(not shown)"
     return html.escape(value.decode("latin-1"))
 

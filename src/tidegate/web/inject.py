@@ -9,6 +9,7 @@ error at start, not a request that fails.
 from __future__ import annotations
 
 import collections.abc
+import contextlib
 import inspect
 import typing
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ from typing import Any, Literal, TypeAlias
 from ..errors import ConfigError, UsageError
 from .annotations import Argument, place_of, read_signature
 from .kinds import alternatives
-from .params import Close, Depends, Parameter, parameter
+from .params import Close, Depends, Parameter, marker_of, parameter
 from .request import Request
 
 __all__ = ["Getter", "Graph", "Node", "Provider", "Providers", "Shape", "provided_type"]
@@ -37,12 +38,41 @@ class Shape:
     __slots__ = ("is_async", "is_generator")
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        inner = inspect.unwrap(getattr(function, "func", function))
+        inner = getattr(function, "func", function)
         if not inspect.isroutine(inner) and not inspect.isclass(inner):
             inner = type(inner).__call__
+        # What a decorator put around a function returns what that returns,
+        # unless it says something else.
+        while not _is_special(inner) and hasattr(inner, "__wrapped__"):
+            inner = inner.__wrapped__
         generates_async = inspect.isasyncgenfunction(inner)
         self.is_async = generates_async or inspect.iscoroutinefunction(inner)
         self.is_generator = generates_async or inspect.isgeneratorfunction(inner)
+
+
+def _is_special(function: Any) -> bool:
+    return (
+        inspect.iscoroutinefunction(function)
+        or inspect.isasyncgenfunction(function)
+        or inspect.isgeneratorfunction(function)
+    )
+
+
+def _generator(function: Any) -> Any:
+    """Return the generator function that ``contextlib.contextmanager`` was put on."""
+    code = getattr(function, "__code__", None)
+    made_by = code.co_filename if code is not None else ""
+    inner = getattr(function, "__wrapped__", None)
+    return inner if inner is not None and made_by == contextlib.__file__ else function
+
+
+def _key(function: Any) -> Any:
+    """Return what tells functions apart: an object that is called may have no hash."""
+    try:
+        hash(function)
+    except TypeError:
+        return id(function)
+    return function
 
 
 def provided_type(function: Callable[..., Any]) -> Any:
@@ -52,7 +82,7 @@ def provided_type(function: Callable[..., Any]) -> Any:
     if Shape(function).is_generator:
         origin = typing.get_origin(found)
         found = typing.get_args(found)[0] if origin in _GENERATORS else Any
-    if not signature.annotated or found in (Any, None):
+    if not signature.annotated or found is Any or found is None:
         raise ConfigError(
             f"{place_of(function)} must say what it gives: annotate what it returns, "
             "or AsyncIterator[...] if it yields"
@@ -93,8 +123,8 @@ class Node:
     )  # fmt: skip
 
     def __init__(self, function: Callable[..., Any], slot: int) -> None:
-        shape = Shape(function)
-        self.function = function
+        self.function = _generator(function)
+        shape = Shape(self.function)
         self.slot = slot
         self.is_async = shape.is_async
         self.is_generator = shape.is_generator
@@ -134,6 +164,8 @@ class Graph:
         self.has_content = has_content
         self.nodes: list[Node] = []
         self.contents: list[tuple[Parameter, Node]] = []  # body parameters and who takes them
+        self.resources: dict[Any, Provider] = {}  # of scope app, that something here needs
+        self.framework: list[tuple[Any, Node]] = []  # types of the framework, and who takes them
         self._known: dict[Any, Node] = {}
         self._path: list[Any] = []  # for telling of a cycle
 
@@ -159,32 +191,53 @@ class Graph:
     def depend(self, depends: Depends[Any]) -> Node:
         """Add a dependency, once however often it is named."""
         function = depends.function
-        replaced = self.providers.overrides.get(function, function)
+        key = _key(function)
+        replaced = self.providers.overrides.get(key, function)
         if not callable(replaced):
-            return self._constant_node(function, replaced)
-        node = self._known.get(function) if depends.use_cache else None
+            return self._constant_node(key, replaced)
+        node = self._known.get(key) if depends.use_cache else None
         if node is None:
             node = self.add(replaced)
-            node.close = depends.close
-            node.run = depends.run
             if depends.use_cache:
-                self._known[function] = node
+                self._known[key] = node
+        for name in ("close", "run"):
+            asked, known = getattr(depends, name), getattr(node, name)
+            if "auto" not in (asked, known) and asked != known:
+                raise ConfigError(
+                    f"{place_of(function)} cannot have {name}={asked!r} and {name}={known!r} "
+                    "in one request; say use_cache=False to call it twice"
+                )
+            if asked != "auto":
+                setattr(node, name, asked)
         return node
 
-    def _constant_node(self, function: Any, value: Any) -> Node:
-        node = self._known.get(function)
+    def _constant_node(self, key: Any, value: Any) -> Node:
+        node = self._known.get(key)
         if node is None:
-            node = self._known[function] = self.add(lambda: value)
+            node = self._known[key] = self.add(lambda: value)
             node.run = "inline"
         return node
+
+    def forget(self, count: int) -> None:
+        """Go back to when there were so many calls."""
+        del self.nodes[count:]
+        self._path.clear()
+        self._known = {key: node for key, node in self._known.items() if node in self.nodes}
+        self.framework = [one for one in self.framework if one[1] in self.nodes]
+
+    def framework_of(self, node: Node) -> list[Any]:
+        """Return the types of the framework that a call takes."""
+        return [hint for hint, one in self.framework if one is node]
+
+    def find(self, hint: Any, node: Node) -> Getter | None:
+        """Return how a type is injected into a call; None if nothing provides it."""
+        return self._by_type(Argument("", hint, (), None, False), node)
 
     def _getter(self, argument: Argument, node: Node) -> Getter:
         depends = _depends_of(argument)
         if depends is not None:
             return self._input(self.depend(depends), node)
-        # What the template names comes from the path, whatever provides its type.
-        in_path = argument.name in self.path_names
-        found = None if in_path else self._by_type(argument, node)
+        found = None if self._is_sent(argument, node) else self._by_type(argument, node)
         if found is not None:
             return found
         one = parameter(argument, node.function, self.path_names, self.has_content)
@@ -196,6 +249,13 @@ class Graph:
                 return _content
             return lambda request: one.read(request, _content(request))
         return one.getter()
+
+    def _is_sent(self, argument: Argument, node: Node) -> bool:
+        """Say whether a parameter comes from the request, whatever its type."""
+        try:
+            return argument.name in self.path_names or marker_of(argument) is not None
+        except ConfigError as error:
+            raise ConfigError(f"{place_of(node.function)}: {error}") from None
 
     def _input(self, source: Node, node: Node) -> Getter:
         node.inputs.append(source)
@@ -215,6 +275,7 @@ class Graph:
                 return self._provided(hint, providers.by_type[hint], node)
             framework = providers.framework_getter(hint)
             if framework is not None:
+                self.framework.append((hint, node))
                 return framework
         return None
 
@@ -230,6 +291,7 @@ class Graph:
                 provider.function, close=provider.close, run=provider.run
             )
             return self._input(self.depend(depends), node)
+        self.resources[hint] = provider
         instances = self.providers.instances
 
         def instance(request: Request) -> Any:

@@ -19,7 +19,16 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-__all__ = ["Kind", "alternatives", "is_model", "kind_of", "models_in", "structures_in"]
+__all__ = [
+    "UNIONS",
+    "Kind",
+    "alternatives",
+    "is_model",
+    "kind_of",
+    "list_fields",
+    "models_in",
+    "structures_in",
+]
 
 Kind: TypeAlias = Literal["scalar", "list", "structure", "unknown"]
 
@@ -28,7 +37,7 @@ _SCALARS = (
     *(datetime.date, datetime.time, datetime.datetime, datetime.timedelta),
 )
 _LISTS = (list, set, frozenset, tuple)
-_UNIONS = (typing.Union, types.UnionType)
+UNIONS = (typing.Union, types.UnionType)
 
 
 def alternatives(hint: Any) -> tuple[Any, ...]:
@@ -36,10 +45,12 @@ def alternatives(hint: Any) -> tuple[Any, ...]:
     origin = typing.get_origin(hint)
     if origin is typing.Annotated:
         return alternatives(typing.get_args(hint)[0])
-    if origin in _UNIONS:
+    if origin in UNIONS:
         return tuple(one for arg in typing.get_args(hint) for one in alternatives(arg))
     if isinstance(hint, typing.NewType):
         return alternatives(hint.__supertype__)
+    if type(hint).__name__ == "TypeAliasType":  # ``type X = ...`` of Python 3.12
+        return alternatives(hint.__value__)
     return (hint,)
 
 
@@ -67,7 +78,8 @@ def _kind(hint: Any) -> Kind:
             return "unknown"
         return "list" if kinds <= {"scalar"} else "structure"
     if issubclass(plain, dict):
-        return "structure"
+        values = [arg for arg in typing.get_args(hint) if arg is not Any]
+        return "unknown" if "unknown" in map(kind_of, values) else "structure"
     return "scalar" if issubclass(plain, _SCALARS) else "unknown"
 
 
@@ -85,6 +97,24 @@ def _is_structure(plain: type) -> bool:
 def is_model(plain: Any) -> bool:
     """Say whether this is a pydantic model or dataclass; pydantic need not be installed."""
     return "pydantic" in sys.modules and hasattr(plain, "__pydantic_core_schema__")
+
+
+def list_fields(hint: Any) -> frozenset[str]:
+    """Return the fields of a structure that are lists, by the names they are sent with."""
+    (structure,) = (one for one in alternatives(hint) if one is not type(None))
+    if is_model(structure):
+        fields = getattr(structure, "model_fields", None) or structure.__pydantic_fields__
+        pairs = [
+            (key, field.annotation)
+            for name, field in fields.items()
+            for key in (name, field.alias, field.validation_alias)
+            if isinstance(key, str)
+        ]
+    else:
+        info = msgspec.inspect.type_info(structure)
+        hints = typing.get_type_hints(typing.get_origin(structure) or structure)
+        pairs = [(one.encode_name, hints[one.name]) for one in getattr(info, "fields", ())]
+    return frozenset(name for name, one in pairs if kind_of(one) == "list")
 
 
 def _parts(hint: Any) -> typing.Iterator[Any]:

@@ -9,6 +9,7 @@ what to write: no name and no position has a meaning of its own.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Literal, TypeAlias, TypeVar
@@ -16,11 +17,11 @@ from typing import Annotated, Any, Generic, Literal, TypeAlias, TypeVar
 import msgspec
 
 from ..errors import ConfigError
-from .annotations import Argument, place_of
+from .annotations import Argument, mark, place_of
 from .codec import Codec, Refused, codec_of, constrained
 from .content import at_content, at_name
 from .explain import Fault
-from .kinds import alternatives, kind_of
+from .kinds import Kind, alternatives, kind_of, list_fields
 from .request import Request
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Parameter",
     "Path",
     "Query",
+    "marker_of",
     "parameter",
 ]
 
@@ -71,7 +73,7 @@ class Marker:
         self.deprecated = deprecated
         try:
             self.meta = msgspec.Meta(**constraints) if constraints else None
-        except TypeError as error:
+        except (TypeError, ValueError, re.error) as error:
             raise ConfigError(f"{type(self).__name__}(): {error}") from None
 
     def __repr__(self) -> str:
@@ -135,6 +137,7 @@ class Depends(Generic[T]):
     ) -> None:
         if not callable(function):
             raise ConfigError(f"Depends() needs a function, not {function!r}")
+        mark(function)
         self.function = function
         self.close = close
         self.use_cache = use_cache
@@ -160,11 +163,12 @@ class Parameter:
     codec: Codec
     many: bool  # a list of values
     whole: bool  # a structure of all values of this source
+    lists: frozenset[str]  # the fields of the structure that are lists
 
     def read(self, request: Request, form: dict[str, list[str]] | None = None) -> Any:
         """Return the value.  Raises ``Refused``."""
         raw = self._raw(request, form)
-        if raw is None:
+        if raw is None or (self.whole and not raw and not self.argument.required):
             if self.argument.required:
                 raise Refused([((), "This parameter is required")])
             return self.argument.default
@@ -186,7 +190,7 @@ class Parameter:
             return request.cookies.get(self.name)
         values = request.query if form is None else form
         if self.whole:
-            return _flat(values, self.hint)
+            return _flat(values, self.lists)
         found = values.get(self.name)
         if found is None or self.many:
             return found
@@ -207,11 +211,11 @@ class Parameter:
 
         def from_query(request: Request) -> Any:
             found = request.query.get(name)
-            if found is None and not required:
-                return default
+            if found is None:
+                return self.read(request) if required else default
             try:
-                return convert(found[-1] if found else None)
-            except (ValueError, TypeError):
+                return convert(found[-1])
+            except ValueError:
                 return self.read(request)
 
         return from_path if self.source == "path" else from_query
@@ -223,22 +227,9 @@ class Parameter:
         return [at_name(fault, self.source, self.name) for fault in faults]
 
 
-def _flat(values: dict[str, list[str]], hint: Any) -> dict[str, Any]:
+def _flat(values: dict[str, list[str]], lists: frozenset[str]) -> dict[str, Any]:
     """Return a form or query as an object: lists only where the structure has lists."""
-    (structure,) = (one for one in alternatives(hint) if one is not type(None))
-    info = msgspec.inspect.type_info(structure)
-    lists = {
-        field.encode_name
-        for field in getattr(info, "fields", ())
-        if isinstance(field.type, _LIST_INFOS)
-    }
     return {name: found if name in lists else found[-1] for name, found in values.items()}
-
-
-_LIST_INFOS = (
-    *(msgspec.inspect.ListType, msgspec.inspect.SetType, msgspec.inspect.FrozenSetType),
-    msgspec.inspect.VarTupleType,
-)
 
 
 def parameter(
@@ -249,7 +240,7 @@ def parameter(
     Raises ``ConfigError`` that names the function and says what to write.
     """
     where = f"{place_of(owner)}: parameter {argument.name!r}"
-    marker = _marker(argument, where)
+    marker = marker_of(argument)
     hint = argument.type
     kind = "scalar" if hint is Any else kind_of(hint)
     if marker is not None:
@@ -272,26 +263,43 @@ def parameter(
             f"{where} is a {hint!r}, which is neither a resource, a structure nor a scalar; "
             "provide it with @app.resource, or write Annotated[..., Depends(function)]"
         )
-    if (
-        source == "path"
-        and path_names
-        and ((marker and marker.name) or argument.name) not in path_names
-    ):
-        raise ConfigError(f"{where} is not in the path template; it has {sorted(path_names)}")
     name = (marker and marker.name) or argument.name
+    _check(source, kind, name, path_names, where, hint)
     if source == "header":
         name = name.replace("_", "-").lower() if not (marker and marker.name) else name.lower()
     extras = [*argument.extras, *([marker.meta] if marker and marker.meta else [])]
-    full = constrained(str if hint is Any else hint, extras)
+    try:
+        full = constrained(str if hint is Any and source != "body" else hint, extras)
+        codec = codec_of(full)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
     whole = kind == "structure" and source in ("query", "form")
-    return Parameter(argument, source, name, marker, full, codec_of(full), kind == "list", whole)
+    lists = list_fields(hint) if whole else frozenset()
+    return Parameter(argument, source, name, marker, full, codec, kind == "list", whole, lists)
 
 
-def _marker(argument: Argument, where: str) -> Marker | None:
+def _check(
+    source: str, kind: Kind, name: str, path_names: frozenset[str], where: str, hint: Any
+) -> None:
+    """Raise ``ConfigError`` for what this source can never give."""
+    if source == "path" and name not in path_names:
+        raise ConfigError(f"{where} is not in the path template; it has {sorted(path_names)}")
+    unreadable = any(kind_of(one) == "unknown" for one in alternatives(hint) if one is not Any)
+    if unreadable if source == "body" else kind == "unknown":
+        raise ConfigError(f"{where}: a {hint!r} cannot be read from the {source} of a request")
+    if kind == "structure" and source in ("path", "header", "cookie"):
+        raise ConfigError(f"{where} is a structure, which cannot be read from the {source}")
+    if kind == "list" and source in ("path", "cookie"):
+        raise ConfigError(f"{where} is a list, but a {source} has one value of a name")
+
+
+def marker_of(argument: Argument) -> Marker | None:
+    """Return the marker of a parameter.  Raises ``ConfigError`` if there are two."""
     default = argument.default
     if isinstance(default, Marker):
         raise ConfigError(
-            f"{where}: write Annotated[type, {default!r}] instead of the default {default!r}"
+            f"parameter {argument.name!r}: write Annotated[type, {default!r}] instead of "
+            f"the default {default!r}"
         )
     found = [
         extra() if isinstance(extra, type) else extra
@@ -299,5 +307,5 @@ def _marker(argument: Argument, where: str) -> Marker | None:
         if isinstance(extra, Marker) or (isinstance(extra, type) and issubclass(extra, Marker))
     ]
     if len(found) > 1:
-        raise ConfigError(f"{where} has more than one source: {found}")
+        raise ConfigError(f"parameter {argument.name!r} has more than one source: {found}")
     return found[0] if found else None

@@ -11,22 +11,23 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import typing
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ..asgi import Receive, Scope, Send
 from ..errors import ConfigError
 from .annotations import place_of, read_signature
-from .closing import When, close_all, close_here, open_async, open_here
+from .closing import Visit, When, close_all, close_here, open_async, open_here, settle_closing
 from .codec import Refused
-from .content import read_json, read_msgpack
+from .content import at_content, read_json, read_msgpack
 from .encoding import Encoding, call_and_encode
 from .execution import Execution
 from .inject import Graph, Node
 from .params import Parameter
 from .problems import Invalid, Problem
 from .request import Request, parse_query
-from .response import Response
+from .response import Response, StreamResponse
 from .route import Route
 
 __all__ = ["Plan", "deadline"]
@@ -35,6 +36,9 @@ deadline: contextvars.ContextVar[float | None] = contextvars.ContextVar("deadlin
 """When the current request must be answered, in seconds of the loop's clock; None if never."""
 
 _SAFE = frozenset(("GET", "HEAD"))
+
+# RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5.
+_EMPTY = (204, 205, 304)
 
 Step = Callable[[Request], Awaitable[None]]
 
@@ -53,21 +57,32 @@ class Plan:
         self.dependencies = graph.nodes[:-1]
         self.returns = read_signature(route.handler).returns
         self.encoding = Encoding(self.returns, options.status or 0)
+        if options.status in _EMPTY and not _may_be_empty(self.returns):
+            raise ConfigError(
+                f"{place_of(route.handler)}: a response with status {options.status} has no "
+                f"content, but it returns {self.returns!r}"
+            )
         self.parameters = [one for node in graph.nodes for one in node.parameters]
         self.content = self._content_parameters()
         self.timeout = options.timeout
         self.max_body_size = options.max_body_size
         self.where = execution.place(route.handler, options.run, self.node)
         self.node.thread = self.where == "thread"
+        if self.where == "process" and graph.framework_of(self.node):
+            raise ConfigError(
+                f"{place_of(route.handler)}: {graph.framework_of(self.node)[0]!r} cannot go to "
+                "another process; ask for the values that the handler needs"
+            )
         for node in self.dependencies:
             node.thread = _in_thread(node)
+        settle_closing(graph.nodes)
         self.width = len(graph.nodes) + 1
         self.hopped: list[Node] = []  # plain dependencies that run in the handler's hop
         self.order: list[tuple[str, list[Node]]] = []
         self.steps = self._steps()
         # A handler that needs nothing but the request itself is called at once.
         self.simple = not (self.steps or self.dependencies or self.content or self.timeout)
-        self.simple = self.simple and self.where == "loop" and not self.node.is_generator
+        self.simple = self.simple and self.node.is_async and not self.node.is_generator
         cancel = options.cancel_on_disconnect
         self.cancels = bool(_SAFE & route.methods) if cancel is None else cancel
 
@@ -97,9 +112,17 @@ class Plan:
         self.order = groups
         hops = sum(kind == "thread" for kind, _ in groups)
         hops += self.where == "thread"
-        generators = any(node.thread and node.is_generator for node in self.dependencies)
-        self.leases = hops > 1 or (generators and (self.where != "thread" or hops > 1))
+        self.visits = any(node.thread and node.is_generator for node in self.dependencies)
+        late_exit = self.where != "thread" or self._may_stream()
+        self.leases = hops > 1 or (self.visits and late_exit)
         return [self._step(kind, nodes) for kind, nodes in groups]
+
+    def _may_stream(self) -> bool:
+        """Say whether plain generators may be closed after the handler's hop."""
+        returns = typing.get_origin(self.returns) or self.returns
+        streams = isinstance(returns, type) and issubclass(returns, Response) and not returns.whole
+        after = any(node.close == "after" for node in self.dependencies)
+        return streams or after or returns is Any or self.encoding.item is not None
 
     def _step(self, kind: str, nodes: list[Node]) -> Step:
         if kind == "content":
@@ -168,19 +191,40 @@ class Plan:
             error = raised
             raise
         finally:
-            try:
-                if request.exits:
-                    await close_all(request, "end", error, self._closer(request))
-            finally:
-                if request.lease is not None:
-                    await request.lease.__aexit__(None, None, None)
+            await self._leave(request, error)
+
+    async def _leave(self, request: Request, error: BaseException | None) -> None:
+        """Close what is still open and give the thread back."""
+        if request.visit is None:
+            await self._close(request, error)
+        else:
+            # A thread still works with what would be closed: nobody waits for it.
+            self.execution.app.supervisor.start(self._close_later, request, error)
+
+    async def _close(self, request: Request, error: BaseException | None) -> None:
+        try:
+            if request.exits:
+                await close_all(request, "end", error, self._closer(request))
+        finally:
+            if request.lease is not None:
+                await request.lease.__aexit__(None, None, None)
+
+    async def _close_later(self, request: Request, error: BaseException) -> None:
+        await request.visit.over.wait()
+        try:
+            await self._close(request, error)
+        except BaseException as raised:
+            if raised is not error:
+                raise
 
     async def _value_in_time(self, request: Request, seconds: float) -> tuple[Any, Any]:
         token = deadline.set(asyncio.get_running_loop().time() + seconds)
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds) as limit:
                 return await self._value(request)
         except TimeoutError:
+            if not limit.expired():
+                raise  # the handler's own
             raise Problem(504, f"the answer took longer than {seconds:g} s") from None
         finally:
             deadline.reset(token)
@@ -222,13 +266,19 @@ class Plan:
 
     async def _hop(self, request: Request, function: Callable[..., Any], *args: Any) -> Any:
         pool = self.execution.threads(self.route.options.run)
-        if not self.leases:
+        if not self.leases and not self.visits:
             return await pool.run(function, *args, propagate="both")
-        if request.lease is None:
+        if self.leases and request.lease is None:
             lease = pool.lease()
             await lease.__aenter__()
             request.lease = lease
-        return await request.lease.run(function, *args, propagate="both")
+        visit = Visit(function, args)
+        try:
+            return await (request.lease or pool).run(visit, propagate="both")
+        except asyncio.CancelledError:
+            if visit.leave():
+                request.visit = visit
+            raise
 
     def _closer(self, request: Request) -> Callable[..., Awaitable[Any]]:
         return lambda function, *args: self._hop(request, function, *args)
@@ -251,6 +301,8 @@ class Plan:
             await send({"type": "http.response.body", "body": body})
         else:
             response = self.encoding.response(value, request)
+            if request.lease is not None and isinstance(response, StreamResponse):
+                response.hop = request.lease.run
             request.started = True
             await response(request.scope, request.receive, send)
         self._begin_tasks(request)
@@ -268,17 +320,20 @@ class Plan:
             request.values[-1] = parse_query(await request.body())
             return
         content = await request.body()
-        if first.hint is bytes:
-            request.values[-1] = content
-        elif first.hint is str:
-            request.values[-1] = await request.text()
-        elif not content and not first.argument.required:
+        if not content and not first.argument.required:
             request.values[-1] = first.argument.default
-        else:
-            try:
+            return
+        try:
+            if first.argument.type in (bytes, str):
+                whole = content if first.argument.type is bytes else await request.text()
+                request.values[-1] = first.codec.convert(whole)
+            else:
                 request.values[-1] = _read(first, content, kind)
-            except Invalid as invalid:
-                raise Invalid([*self._complaints(request), *invalid.errors]) from None
+        except Invalid as invalid:
+            raise Invalid([*self._complaints(request), *invalid.errors]) from None
+        except ValueError as error:
+            faults = [at_content(one) for one in first.codec.explain_text(whole, error)]
+            raise Invalid([*self._complaints(request), *faults]) from None
 
     def _complaints(self, request: Request) -> list[dict[str, str]]:
         """Return all that is wrong with the parameters, in the order of the functions."""
@@ -300,6 +355,12 @@ def _read(parameter: Parameter, content: bytes, kind: bytes) -> Any:
     if kind in (b"application/msgpack", b"application/x-msgpack", b"application/vnd.msgpack"):
         return read_msgpack(parameter.codec, content)
     raise Problem(415, "the content must be application/json or application/msgpack")
+
+
+def _may_be_empty(returns: Any) -> bool:
+    plain = typing.get_origin(returns) or returns
+    is_response = isinstance(plain, type) and issubclass(plain, Response)
+    return is_response or returns is None or returns is Any
 
 
 def _open_all(nodes: list[Node], request: Request) -> None:

@@ -10,16 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-import msgspec
-
 from ..errors import TidegateError
 from ..http import phrase
+from .codec import to_json
+from .headers import to_pairs
 
 __all__ = ["MEDIA_TYPE", "Invalid", "Problem", "problem_response"]
 
 MEDIA_TYPE = b"application/problem+json"
-
-_encode = msgspec.json.encode
 
 
 def problem_response(
@@ -34,7 +32,7 @@ def problem_response(
     ``members`` are more members of the object; those that are None are left out.
     """
     content = {"title": title or phrase(status), "status": status, "detail": detail, **members}
-    body = _encode({name: value for name, value in content.items() if value is not None})
+    body = to_json({name: value for name, value in content.items() if value is not None})
     fields = [(b"content-type", MEDIA_TYPE), (b"content-length", b"%d" % len(body)), *headers]
     return status, fields, body
 
@@ -85,12 +83,13 @@ class Problem(TidegateError):
             self.title = title
         self.detail = detail
         self.headers = dict(headers or {})
+        to_pairs(self.headers)  # raises here, where they were written, if they cannot be sent
         self.members = members
         super().__init__(detail or self.title or phrase(self.status))
 
     def response(self) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         """Return status, ASGI headers and content."""
-        fields = [(k.lower().encode(), v.encode("latin-1")) for k, v in self.headers.items()]
+        fields = to_pairs(self.headers)
         members = {"type": self.type, **self.members}
         return problem_response(self.status, self.title, self.detail, fields, **members)
 

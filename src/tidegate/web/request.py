@@ -7,7 +7,7 @@ import re
 from collections.abc import AsyncIterator
 from http.cookies import _unquote as unquote_cookie
 from typing import Any, TypeVar, overload
-from urllib.parse import unquote_plus
+from urllib.parse import quote, unquote_plus
 
 from ..asgi import Message, Receive, Scope, Send
 from ..errors import ClientDisconnected, UsageError
@@ -29,6 +29,10 @@ _MAX_PAIRS = 1000
 
 # RFC 3986 section 3.2.2, loosely: nothing that could start another part of a URL.
 _HOST = re.compile(r"[A-Za-z0-9.\-_~%!$&'()*+,;=:\[\]]+")
+
+
+# What stands for itself in a path (RFC 3986 section 3.3).
+_PATH = "/:@!$&'()*+,;=~"
 
 
 def parse_query(query: bytes) -> dict[str, list[str]]:
@@ -80,9 +84,9 @@ class Request:
     """
 
     __slots__ = (
-        *("_body", "_cookies", "_headers", "_query", "_tail", "app", "ended", "exits"),
+        *("_body", "_cookies", "_headers", "_pieces", "_query", "_tail", "app", "ended", "exits"),
         *("lease", "max_body_size", "path_params", "receive", "scope", "send", "socket"),
-        *("started", "tasks", "values"),
+        *("started", "streamed", "tasks", "values", "visit"),
     )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,11 +98,14 @@ class Request:
         self.max_body_size = MAX_BODY_SIZE
         self.started = False  # the response has begun
         self.ended = False  # nothing more will be received but the disconnect
+        self.streamed = False  # somebody has taken content as it came
         self.tasks: Any = None  # None until the handler asked for background tasks
         self.socket: Any = None  # None unless this is a WebSocket's
         self.values: list[Any] = []  # what dependencies gave
         self.exits: list[Any] | None = None  # generators to close; None if there are none
         self.lease: Any = None  # the thread of this request, if it needs one more than once
+        self.visit: Any = None  # None unless a thread goes on that nobody waits for
+        self._pieces: list[bytes] = []  # of a body that is being read
         self._tail: Message | None = None  # received by somebody else on our behalf
         self._headers: dict[bytes, bytes] | None = None
         self._query: dict[str, list[str]] | None = None
@@ -189,7 +196,7 @@ class Request:
     @property
     def url(self) -> str:
         """The URL that the client asked for."""
-        raw = self.scope.get("raw_path") or self.path.encode()
+        raw = self.scope.get("raw_path") or quote(self.path, safe=_PATH).encode()
         query = self.scope["query_string"]
         target = (raw + b"?" + query if query else raw).decode("latin-1")
         return f"{self.scope.get('scheme', 'http')}://{self.host}{target}"
@@ -216,6 +223,7 @@ class Request:
         if self._body is not None:
             yield self._body
             return
+        self.streamed = True
         while not self.ended:
             message = await self.next_message()
             if message["type"] == "http.disconnect":
@@ -228,15 +236,19 @@ class Request:
         """Return all content.
 
         Raises ``Problem`` 413 for more than ``max_body_size`` bytes,
-        ``ClientDisconnected`` if the client leaves before its end.
+        ``ClientDisconnected`` if the client leaves before its end, ``UsageError``
+        if it was streamed before.
         """
         if self._body is not None:
             return self._body
+        if self.streamed:
+            raise UsageError("the content was taken by stream(); it comes only once")
         announced = self.fields.get(b"content-length", b"0")
         if announced.isdigit() and int(announced) > self.max_body_size:
             raise self._too_large()
-        pieces: list[bytes] = []
-        size = 0
+        # Kept here, so that nothing is lost if this is cancelled.
+        pieces = self._pieces
+        size = sum(map(len, pieces))
         while not self.ended:
             message = await self.next_message()
             if message["type"] == "http.disconnect":
@@ -248,6 +260,7 @@ class Request:
             pieces.append(piece)
             self.ended = not message.get("more_body", False)
         self._body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self._pieces = []
         return self._body
 
     def _too_large(self) -> Problem:
@@ -293,8 +306,12 @@ class Request:
 
     async def disconnected(self) -> None:
         """Return when the client has left; content not yet read is read and kept."""
-        await self.body()
-        while (await self.next_message())["type"] != "http.disconnect":
+        try:
+            if not self.streamed:
+                await self.body()
+            while (await self.next_message())["type"] != "http.disconnect":
+                pass
+        except ClientDisconnected:
             pass
         self._tail = {"type": "http.disconnect"}
 

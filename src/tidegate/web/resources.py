@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import inspect
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from inspect import isclass
 from typing import Any, TypeVar
 
 from ..errors import ConfigError, UsageError
-from .annotations import place_of, read_signature
+from ..events.hub import Hub
+from .annotations import place_of
 from .closing import close_all, open_async, open_here
 from .execution import Execution
-from .inject import Graph, Provider, Providers
+from .inject import Graph, Node, Provider, Providers
 from .request import Request
 
 __all__ = ["Scope", "open_resources"]
@@ -33,15 +35,17 @@ async def open_resources(providers: Providers, execution: Execution) -> AsyncIte
             return
         if hint in opening:
             raise ConfigError(f"resources need each other: {[*opening, hint]}")
+        graph = Graph(providers)
+        node = graph.add(provider.function)
+        _check(graph)
         opening.append(hint)
-        for argument in read_signature(provider.function).arguments:
-            needed = providers.by_type.get(argument.type)
-            replaced = argument.type in providers.overrides
-            if needed is not None and needed.scope == "app" and not replaced:
-                await open_one(argument.type, needed)
+        for needed in graph.resources.items():
+            await open_one(*needed)
         opening.pop()
+        node.run = provider.run
         request.values = []
-        providers.instances[hint] = await _open(providers, provider, request, execution)
+        await _open(graph, request, execution)
+        providers.instances[hint] = request.values[node.slot]
 
     async def hop(function: Callable[..., Any], *args: Any) -> Any:
         return await execution.threads().run(function, *args)
@@ -64,28 +68,32 @@ async def open_resources(providers: Providers, execution: Execution) -> AsyncIte
                 raise
 
 
-async def _open(
-    providers: Providers, provider: Provider, request: Request, execution: Execution
-) -> Any:
-    graph = Graph(providers)
-    node = graph.add(provider.function)
-    named = [one.argument.name for each in graph.nodes for one in each.parameters]
-    if named or graph.contents:
+def _check(graph: Graph) -> None:
+    """Raise ``ConfigError`` if something needs what only a request has."""
+    named = [(repr(p.argument.name), node) for node in graph.nodes for p in node.parameters]
+    named += [(repr(hint), node) for hint, node in graph.framework if hint is not Hub]
+    for name, node in named:
         raise ConfigError(
-            f"{place_of(provider.function)}: {named[0]!r} comes from a request, "
-            'but it is opened once per application; say scope="request"'
+            f"{place_of(node.function)}: {name} comes from a request, but this is called "
+            'without one; a resource may say scope="request"'
         )
-    request.values = [None] * (len(graph.nodes) + 1)
-    for each in graph.nodes:
-        if each.is_async:
-            await open_async(each, request)
-        else:
-            each.thread = provider.run != "inline" and not inspect.isclass(each.function)
-            if each.thread:
-                await execution.threads().run(open_here, each, request)
+
+
+async def _open(graph: Graph, request: Request, execution: Execution) -> None:
+    """Make the calls of a graph that were not made yet."""
+    for node in graph.nodes[len(request.values) :]:
+        request.values.append(None)
+        try:
+            node.thread = not node.is_async and node.run != "inline" and not isclass(node.function)
+            if node.is_async:
+                await open_async(node, request)
+            elif node.thread:
+                await execution.threads().run(open_here, node, request)
             else:
-                open_here(each, request)
-    return request.values[node.slot]
+                open_here(node, request)
+        except BaseException:
+            request.values.pop()
+            raise
 
 
 def _no_request(execution: Execution) -> Request:
@@ -104,36 +112,48 @@ class Scope:
     """What a request would be given, without a request: for jobs, consumers and the shell."""
 
     def __init__(self, providers: Providers, execution: Execution) -> None:
-        self._providers = providers
         self._execution = execution
         self._request = _no_request(execution)
-        self._made: dict[Any, Any] = {}
+        self._graph = Graph(providers)
+        self._turn = asyncio.Lock()
 
     async def get(self, kind: type[T]) -> T:
         """Return a resource or a request-scoped value by its type, the same each time.
 
-        Raises ``UsageError`` if nothing provides it.
+        Raises ``UsageError`` if nothing provides it, ``ConfigError`` if it needs a request.
         """
-        if kind not in self._made:
-            self._made[kind] = await self._make(kind)
-        value: T = self._made[kind]
+        asked = Node(_nobody, -1)
+        async with self._turn:
+            with self._trying():
+                getter = self._graph.find(kind, asked)
+                if getter is None:
+                    raise UsageError(
+                        f"nothing provides {kind!r}; write a function with @app.resource"
+                    )
+                await self._open()
+        value: T = getter(self._request)
         return value
-
-    async def _make(self, kind: Any) -> Any:
-        providers = self._providers
-        if kind in providers.overrides and not inspect.isroutine(providers.overrides[kind]):
-            return providers.overrides[kind]
-        if kind in providers.instances:
-            return providers.instances[kind]
-        provider = providers.by_type.get(kind)
-        if provider is None:
-            raise UsageError(f"nothing provides {kind!r}; write a function with @app.resource")
-        return await _open(providers, provider, self._request, self._execution)
 
     async def call(self, function: Callable[..., Any]) -> Any:
         """Call a function with what it asks for; ``await`` gives what it returns."""
-        provider = Provider(function, "request")
-        return await _open(self._providers, provider, self._request, self._execution)
+        async with self._turn:
+            with self._trying():
+                node = self._graph.add(function)
+                await self._open()
+        return self._request.values[node.slot]
+
+    @contextlib.contextmanager
+    def _trying(self) -> Iterator[None]:
+        """Forget the calls that were not made, as one of them failed."""
+        try:
+            yield
+        except BaseException:
+            self._graph.forget(len(self._request.values))
+            raise
+
+    async def _open(self) -> None:
+        _check(self._graph)
+        await _open(self._graph, self._request, self._execution)
 
     async def close(self, error: BaseException | None) -> None:
         """Close what was opened, in reverse."""
@@ -146,3 +166,7 @@ class Scope:
         except BaseException as raised:
             if raised is not error:
                 raise
+
+
+def _nobody() -> None:
+    """Takes what is asked for by type."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from http.cookies import _quote as quote_cookie
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 from urllib.parse import quote
@@ -217,6 +217,7 @@ class StreamResponse(Response[Any]):
         super().__init__(None, status, headers, media_type=media_type)
         self.source = content
         self.trailers = trailers
+        self.hop: Callable[..., Awaitable[Any]] = to_thread
         if self.kind is not None:
             self.pairs.append((b"content-type", self.kind.encode("latin-1")))
 
@@ -235,7 +236,7 @@ class StreamResponse(Response[Any]):
         start["headers"] = self.pairs
         if trails:
             start["trailers"] = True
-        items = _Items(self.source)
+        items = _Items(self.source, self.hop)
         try:
             await send(start)
             if scope["method"] != "HEAD":
@@ -255,7 +256,10 @@ class StreamResponse(Response[Any]):
 class _Items:
     """Asynchronous iterator over any iterable; a plain one is moved on in a thread."""
 
-    def __init__(self, source: AsyncIterable[Any] | Iterable[Any]) -> None:
+    def __init__(
+        self, source: AsyncIterable[Any] | Iterable[Any], hop: Callable[..., Awaitable[Any]]
+    ) -> None:
+        self._hop = hop
         self._items: Any
         if isinstance(source, AsyncIterable):
             self._items = aiter(source)
@@ -273,7 +277,7 @@ class _Items:
         return self._step()
 
     async def _next(self) -> Any:
-        item = await to_thread(self._next_here)
+        item = await self._hop(self._next_here)
         if item is _END:
             raise StopAsyncIteration
         return item
@@ -298,4 +302,4 @@ class _Items:
         elif hasattr(self._items, "close"):
             self._closed = True
             if not self._busy.locked():
-                await to_thread(self._close_here)
+                await self._hop(self._close_here)

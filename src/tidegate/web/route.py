@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any, Literal, TypeAlias, TypedDict
 
 from ..errors import ConfigError
@@ -78,8 +79,12 @@ class Options:
 
 def make_options(function: Callable[..., Any], given: RouteOptions, **extra: Any) -> Options:
     """Return the options of a route.  Raises ``ConfigError`` for a value that makes no sense."""
-    options = Options(**given, extra=extra)
     where = place_of(function)
+    for name in given.keys() - RouteOptions.__annotations__.keys():
+        near = get_close_matches(name, RouteOptions.__annotations__, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(f"{where}: a route has no option {name!r}{hint}")
+    options = Options(**given, extra=extra)
     if options.status is not None and not 200 <= options.status <= 599:
         raise ConfigError(f"{where}: status must be from 200 to 599, not {options.status}")
     if options.timeout is not None and options.timeout <= 0:

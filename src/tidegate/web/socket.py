@@ -10,7 +10,6 @@ from ..asgi import Message, Receive, Scope, Send
 from ..errors import ClientDisconnected, ConfigError, UsageError
 from ..events.hub import SlowConsumer
 from .annotations import place_of, read_signature
-from .closing import close_all
 from .codec import Codec, Refused, codec_of
 from .content import read_json
 from .execution import Execution
@@ -247,14 +246,10 @@ class SocketPlan(Plan):
             raise
         finally:
             try:
-                if request.exits:
-                    await close_all(request, "end", error, self._closer(request))
+                await self._leave(request, error)
             except BaseException as raised:
                 if raised is not error:
                     raise
-            finally:
-                if request.lease is not None:
-                    await request.lease.__aexit__(None, None, None)
         if error is None:
             self._begin_tasks(request)
 
