@@ -143,15 +143,13 @@ async def test_05_a_failed_commit_is_an_error_and_a_session_is_open_while_stream
         if len(log) > 5:
             raise RuntimeError("the commit failed")
 
-    One = Annotated[str, Depends(session)]
-
     @app.get("/whole")
-    async def whole(one: One) -> str:
+    async def whole(one: Annotated[str, Depends(session)]) -> str:
         log.append("handler")
         return one
 
     @app.get("/stream")
-    async def stream(one: One) -> AsyncIterator[str]:
+    async def stream(one: Annotated[str, Depends(session)]) -> AsyncIterator[str]:
         log.append("item")
         yield one
 
