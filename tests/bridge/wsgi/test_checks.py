@@ -539,11 +539,11 @@ def test_38_content_that_is_too_short_ends_the_connection(
     with serve(application(chunks, headers=FIVE)).connect() as client:
         client.sendall(request("GET", "/") + request("GET", "/", "Connection: close"))
         received = read_all(client)
-    # If it is known in time, it can still be answered.
-    if received.startswith(b"HTTP/1.1 200"):
-        assert received.count(b"HTTP/1.1") == 1
-    else:
-        assert received.count(b"HTTP/1.1 500") == 2
+    # If it is known in time, it can still be answered; otherwise the answer is cut off.
+    answers = received.split(b"HTTP/1.1 ")[1:]
+    cut_off = answers[-1].startswith(b"200") and not answers[-1].endswith(b"hello")
+    assert cut_off or len(answers) == 2
+    assert all(answer.startswith(b"500") for answer in (answers[:-1] if cut_off else answers))
     assert "content-length announced" in caplog.text
 
 
