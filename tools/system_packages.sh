@@ -7,6 +7,8 @@
 # One line for each: Debian package, program it provides, why the tests need it.
 needed='
 curl curl a widely used HTTP client, in tests/clients
+openssl openssl a TLS client that shows every detail, in tests/clients
+sslscan sslscan lists the protocols and ciphers that a server accepts, in tests/clients
 postgresql initdb a database, for Django and its connections, in tests/apps
 chromium chromium a browser, for WebSocket from a page, in tests/clients
 '

@@ -36,6 +36,7 @@ class Multiplexed:
     """A stream among others, as HTTP/2 has them; carries the handshake, then the socket."""
 
     scheme = "https"
+    tls = None
     client = ("192.0.2.1", 5)
     server = ("192.0.2.2", 443)
     trusted = False

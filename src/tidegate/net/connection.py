@@ -6,7 +6,7 @@ Protocol versions inherit from it; what it knows of HTTP is nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, cast
 
 from ..exchange.http import HttpExchange
@@ -37,6 +37,7 @@ class Connection(asyncio.Protocol):
         self.worker = worker
         self.service = worker.service
         self.scheme = "http"
+        self.tls: Mapping[str, Any] | None = None  # the ASGI extension; None without TLS
         self.client: Address | None = None
         self.server: Address | None = None
         self.trusted = False

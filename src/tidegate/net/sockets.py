@@ -80,12 +80,12 @@ def inherited(fd: int, backlog: int) -> socket.socket:
     return listener
 
 
-def address_of(listener: socket.socket) -> str:
+def address_of(listener: socket.socket, scheme: str = "http") -> str:
     """Return the URL, or the path, that clients use."""
     name = listener.getsockname()
     if isinstance(name, tuple):
         host = f"[{name[0]}]" if ":" in name[0] else name[0]
-        return f"http://{host}:{name[1]}"
+        return f"{scheme}://{host}:{name[1]}"
     return f"unix:{name}"
 
 

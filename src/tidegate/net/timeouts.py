@@ -11,8 +11,11 @@ __all__ = ["Rate", "Timeouts"]
 class Timeouts:
     """Seconds, but for the rate; THREATS.md says which attack each answers."""
 
+    tls_handshake: float = 10.0
+    """From the connection to the end of the TLS handshake, however it trickles."""
+
     first_byte: float = 5.0
-    """From the connection to its first byte."""
+    """From the connection, or from the end of the TLS handshake, to the first byte."""
 
     head: float = 10.0
     """From the first byte of a head to its end, however it trickles."""

@@ -59,7 +59,7 @@ class WebSocketSession:
     __slots__ = (
         *("_app_paused", "_carrier", "_close_by", "_core", "_handshake", "_peer_paused"),
         *("_ping_at", "_ping_payload", "_ping_sent", "_stream", "_turn_due", "_unanswered"),
-        *("client", "exchange", "round_trip", "scheme", "server", "trusted", "worker"),
+        *("client", "exchange", "round_trip", "scheme", "server", "tls", "trusted", "worker"),
     )
 
     def __init__(self, carrier: Carrier, worker: Worker, head: Head, handshake: Handshake) -> None:
@@ -68,7 +68,7 @@ class WebSocketSession:
         self._carrier: Carrier | None = carrier
         self._handshake: Handshake | None = handshake
         self.scheme, self.client, self.server = carrier.scheme, carrier.client, carrier.server
-        self.trusted = carrier.trusted
+        self.trusted, self.tls = carrier.trusted, carrier.tls
         self._stream: Stream | None = None  # None until accepted
         self._core = WebSocketCore(self, worker.websocket_limits)
         self.exchange = WebSocketExchange(self, worker.service, head, handshake.subprotocols)
@@ -298,7 +298,7 @@ class WebSocketConnection(Connection):
         super().__init__(before.worker)
         self.transport = before.transport
         self.scheme, self.client, self.server = before.scheme, before.client, before.server
-        self.trusted, self.congested = before.trusted, before.congested
+        self.trusted, self.congested, self.tls = before.trusted, before.congested, before.tls
         self.session: WebSocketSession | None = session
         self._reading_paused = False
         # A message that is too big is refused at its header; the client reads
