@@ -18,7 +18,8 @@ _INTRODUCTION = """\
 
 `tidegate run TARGET` serves an application; `TARGET` is `module:attribute`.
 `python -m tidegate` is the same program. `tidegate check` and `tidegate config` take the
-same arguments: see [Configuration](configuration.md).
+same arguments: see [Configuration](configuration.md). So does `tidegate dev`: see
+[Develop with reload](../how-to/develop-with-reload.md).
 
 Each option can also be set in the environment, `TIDEGATE_` and its name in capitals, and in
 `tidegate.toml`: `--log-level debug` is `TIDEGATE_LOG_LEVEL=debug` or `log_level = "debug"`.

@@ -107,6 +107,31 @@ def values(line: str) -> dict[str, Any]:
                 "factory": True,
             },
         ),
+        (
+            "uvicorn shop:app --reload --reload-dir src",
+            {"app": "shop:app", "reload": True, "reload_dirs": ["src"]},
+        ),
+        ("gunicorn shop:app --reload", {"app": "shop:app", "reload": True}),
+        (
+            "gunicorn shop:app --certfile c.pem --keyfile k.pem --ca-certs ca.pem --cert-reqs 2",
+            {
+                "app": "shop:app",
+                "ssl_certfile": "c.pem",
+                "ssl_keyfile": "k.pem",
+                "ssl_ca_certs": "ca.pem",
+                "ssl_cert_reqs": "required",
+            },
+        ),
+        (
+            "hypercorn shop:app --certfile c.pem --verify-mode CERT_OPTIONAL --ca-certs ca.pem",
+            {
+                "app": "shop:app",
+                "ssl_certfile": "c.pem",
+                "ssl_ca_certs": "ca.pem",
+                "ssl_cert_reqs": "optional",
+            },
+        ),
+        ("hypercorn shop:app --reload", {"app": "shop:app", "reload": True}),
         ("uvicorn shop:app --ws wsproto", {"app": "shop:app", "ws": "auto"}),
         (
             "hypercorn -b unix:/run/s -w 2 shop:app",
@@ -131,8 +156,12 @@ def test_a_command_line_is_read(line: str, expected: dict[str, object]) -> None:
         ("gunicorn -b a:1 -b b:2 shop:app", "--bind: a server listens on one place"),
         ("gunicorn --log-file x.log shop:app", "--log-file: 'x.log': to log to a file"),
         ("gunicorn 'shop:make(1)'", "shop:make(1): write a function without arguments"),
-        ("uvicorn shop:app --reload", "--reload: "),
-        ("uvicorn shop:app --ssl-keyfile key.pem", "--ssl-keyfile: Tidegate does not speak TLS"),
+        ("uvicorn shop:app --ssl-version 17", "--ssl-version: TLS 1.2 and 1.3 are spoken"),
+        (
+            "gunicorn shop:app --ssl-version TLSv1",
+            "--ssl-version: ssl_version 'TLSv1' is not spoken",
+        ),
+        ("hypercorn shop:app --verify-flags 1", "--verify-flags: revocation lists"),
         ("hypercorn --quic-bind :443 shop:app", "--quic-bind: a server listens on one place"),
     ],
 )
@@ -192,9 +221,9 @@ def test_a_hypercorn_file_is_read(folder: Path) -> None:
         "timeout_keep_alive": 7.0,
         "timeout_graceful_shutdown": 3.0,
         "access_log": True,
-        "log_level": "DEBUG",
+        "log_level": "debug",
+        "ssl_certfile": "cert.pem",
     }
-    assert "# certfile: Tidegate does not speak TLS yet" in result.stdout
     assert "# unheard_of: not known" in result.stdout
 
 

@@ -17,6 +17,7 @@ from tidegate._pure import speed
 from tidegate.cli import command, main
 from tidegate.cli.settings import collected, options_table
 from tidegate.server.config import Config
+from tidegate.server.options import options_of
 
 OPTIONS = [each for each in dataclasses.fields(Config) if each.metadata]
 
@@ -32,7 +33,7 @@ def settings(*arguments: str) -> dict[str, Any]:
 
 
 def long_name(name: str) -> str:
-    return {"headers": "--header", "mounts": "--mount"}.get(name, "--" + name.replace("_", "-"))
+    return options_of(Config)[name].flags[0]
 
 
 def complaint(*arguments: str) -> str:

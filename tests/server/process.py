@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,14 +18,16 @@ import pytest
 # A cold start, perhaps under coverage and beside other tests.
 SECONDS = 15.0
 
+RUN = ("-m", "tidegate", "run")
+
 REQUEST = b"GET %b HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
 
 
 class Process:
     """A server and what it logs; ends with the block of ``launched``."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
-        command = [sys.executable, "-m", "tidegate", "run", *options]
+    def __init__(self, folder: Path, *options: str, program: Sequence[str] = RUN) -> None:
+        command = [sys.executable, *program, *options]
         if "--uds" not in options:
             command += ["--port", "0"]
         self._process = subprocess.Popen(
@@ -101,9 +103,9 @@ class Process:
 
 
 @contextmanager
-def launched(folder: Path, *options: str) -> Iterator[Process]:
-    """Run ``tidegate run`` in a folder."""
-    process = Process(folder, *options)
+def launched(folder: Path, *options: str, program: Sequence[str] = RUN) -> Iterator[Process]:
+    """Run ``tidegate run``, or another program of Python's, in a folder."""
+    process = Process(folder, *options, program=program)
     try:
         yield process
     finally:

@@ -81,8 +81,8 @@ class Client:
         self.writer.close()
         try:
             await self.writer.wait_closed()
-        except ConnectionError:
-            pass  # the server was quicker
+        except OSError:
+            pass  # the server was quicker, or has sent an alert
 
 
 class Running:

@@ -11,7 +11,7 @@ import pytest
 
 from tidegate.errors import ConfigError
 from tidegate.server.config import Config
-from tidegate.server.supervisor import Supervisor, _cause
+from tidegate.server.supervisor import Supervisor, cause
 
 from .process import Process, answer, ask, connect, get, launched
 
@@ -176,4 +176,4 @@ def test_workers_need_a_target_they_can_import() -> None:
     ],
 )
 def test_the_cause_of_a_death_is_named(exitcode: int | None, text: str) -> None:
-    assert _cause(exitcode) == text
+    assert cause(exitcode) == text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,11 @@ def test_the_defaults_are_those_of_tidegate() -> None:
         ({"h11_max_incomplete_event_size": 9000}, "max_head_size", 9000),
         ({"interface": "wsgi"}, "interface", "wsgi"),
         ({"app_dir": None}, "app_dir", ""),
+        ({"reload": True}, "reload", True),
+        ({"reload_dirs": "src"}, "reload_dirs", ["src"]),
+        ({"reload_includes": ["*.html"]}, "reload_includes", ["*.html"]),
+        ({"reload_excludes": None}, "reload_excludes", []),
+        ({"reload_delay": 1}, "reload_delay", 1),
         ({"http": "h11", "reload": False, "timeout_notify": 30}, "port", 8000),
     ],
 )
@@ -88,7 +94,7 @@ def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_attributes_can_be_read_and_changed_before_serving() -> None:
     config = uvicorn.Config(application, port=1)
-    assert (config.app, config.port, config.backlog, config.reload) == (application, 1, 2048, None)
+    assert (config.app, config.port, config.backlog, config.reload) == (application, 1, 2048, False)
     config.port = 2
     config.root_path = "/api"
     made = config.tidegate()
@@ -108,7 +114,7 @@ def test_a_value_that_cannot_be_used_is_refused_by_name() -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"ssl_keyfile": "key.pem"},
+        {"ssl_version": 3},
         {"ssl_context_factory": lambda config, default: None},
         {"callback_notify": lambda: None},
     ],
@@ -119,12 +125,11 @@ def test_what_cannot_be_left_out_is_refused(settings: dict[str, Any]) -> None:
 
 
 def test_what_has_no_effect_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    config = uvicorn.Config("module:app", reload=True, reload_dirs=["a"], http="httptools")
+    config = uvicorn.Config("module:app", http="httptools", http2=True)
     config.tidegate()
     assert [message.partition(":")[0] for message in caplog.messages] == [
-        "reload",
-        "reload_dirs",
         "http",
+        "http2",
     ]
 
 
@@ -154,6 +159,20 @@ def test_a_loop_can_be_made() -> None:
 def test_what_the_server_is_can_be_asked() -> None:
     config = uvicorn.Config("module:app", workers=2)
     assert (config.use_subprocess, config.is_ssl, config.should_reload) == (True, False, False)
+    config = uvicorn.Config(
+        "module:app",
+        ssl_certfile=Path("c.pem"),
+        ssl_keyfile="k.pem",
+        ssl_ca_certs="ca.pem",
+        ssl_cert_reqs=ssl.CERT_REQUIRED,
+        ssl_version=ssl.PROTOCOL_TLS_SERVER,
+    )
+    assert config.is_ssl
+    made = config.tidegate()
+    assert (made.ssl_certfile, made.ssl_keyfile) == ("c.pem", "k.pem")
+    assert (made.ssl_ca_certs, made.ssl_cert_reqs) == ("ca.pem", "required")
+    config = uvicorn.Config("module:app", reload=True)
+    assert (config.use_subprocess, config.should_reload) == (True, True)
 
 
 # Logging.

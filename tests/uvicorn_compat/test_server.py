@@ -163,8 +163,9 @@ if __name__ == "__main__":
 """
 
 
-def test_a_program_serves_with_several_workers(tmp_path: Path) -> None:
-    (tmp_path / "served_program.py").write_text(PROGRAM)
+@pytest.mark.parametrize("setting", ["workers=2", "reload=True"])
+def test_a_program_serves_from_other_processes(tmp_path: Path, setting: str) -> None:
+    (tmp_path / "served_program.py").write_text(PROGRAM.replace("workers=2", setting))
     command = [sys.executable, "served_program.py"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=tmp_path, stdout=pipe, stderr=pipe, text=True) as process:

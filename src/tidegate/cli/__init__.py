@@ -19,6 +19,7 @@ __all__ = ["command", "main", "program"]
 # Name, module and what it does.
 _COMMANDS = {
     "run": ("run", "Serve an application."),
+    "dev": ("dev", "Serve an application, and restart it when files change."),
     "check": ("check", "Check the settings and import the application."),
     "config": ("config", "Show the settings, and who said so."),
     "routes": ("routes", "List the routes of an application."),

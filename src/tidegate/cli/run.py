@@ -8,21 +8,23 @@ from typing import Any
 import click
 
 from ..errors import ConfigError
-from ..server.environment import read_env_file
 from ..server.run import serve
 from ..server.server import EXIT_STARTUP_FAILED, StartupFailed
+from ..server.sources import Settings
 from .settings import SettingsCommand, collected, settings_params
 
-__all__ = ["command"]
+__all__ = ["command", "serve_settings"]
 
 
 @click.pass_context
 def _run(ctx: click.Context, /, **options: Any) -> None:
+    serve_settings(collected(ctx))
+
+
+def serve_settings(settings: Settings) -> None:
+    """Serve; end the program with the status that says how it went, if not well."""
     try:
-        config = collected(ctx).config()
-        if config.env_file is not None:
-            read_env_file(config.env_file)
-        serve(config)
+        serve(settings.config())
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
     except StartupFailed:

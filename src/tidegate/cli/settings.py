@@ -25,11 +25,11 @@ _NOTES = "tidegate.notes"
 
 
 class _Pair(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on
-    """``Name: value`` or ``PREFIX=TARGET``."""
+    """An entry, such as ``Name: value`` or ``PREFIX=TARGET``."""
 
     def __init__(self, option: Option) -> None:
         self._option = option
-        self.name = "PREFIX=TARGET" if option.name == "mounts" else "Name: value"
+        self.name = option.pairs
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -89,8 +89,10 @@ def settings_params() -> list[click.Parameter]:
 def _click_option(option: Option) -> click.Option:
     names = [option.name, *option.flags]
     settings: dict[str, Any] = {"help": option.help}
-    if option.name in ("headers", "mounts"):
+    if option.pairs:
         return click.Option(names, type=_Pair(option), multiple=True, **settings)
+    if option.texts:
+        return click.Option(names, multiple=True, **settings)
     settings["default"] = option.default
     settings["show_default"] = not option.optional and option.default != ""
     if option.negative:
@@ -151,8 +153,8 @@ def own_given(ctx: click.Context) -> dict[str, Given]:
         elif name in options:
             option = options[name]
             flag = option.negative if option.negative and value is False else option.flags[0]
-            if name in ("headers", "mounts"):
-                value = list(value) if name == "headers" else dict(value)
+            if isinstance(value, tuple):
+                value = option.collected(value)
             given[name] = Given(value, flag)
     return given
 

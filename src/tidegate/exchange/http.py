@@ -77,6 +77,8 @@ class HttpExchange(Exchange):
                 "state": service.state.copy(),
                 "extensions": {},
             }
+            if out.tls is not None:
+                self.scope["extensions"]["tls"] = dict(out.tls)
             policy = service.policy
             if policy.root_path or (head.forwarded and out.trusted):
                 apply_policy(self.scope, policy, head, out)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from ..http import Field
 
@@ -19,6 +19,10 @@ class Out(Protocol):
     @property
     def scheme(self) -> str:
         """``http`` or ``https``."""
+
+    @property
+    def tls(self) -> Mapping[str, Any] | None:
+        """What the ASGI TLS extension says; None without TLS."""
 
     @property
     def client(self) -> Address | None:
@@ -84,6 +88,7 @@ class _Nowhere:
     """Where an exchange sends that has outlived its connection: it is not congested."""
 
     scheme = "http"
+    tls = None
     client = server = None
     trusted = congested = False
 

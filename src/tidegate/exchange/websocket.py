@@ -331,7 +331,8 @@ def _websocket_scope(scope: dict[str, Any], subprotocols: list[str]) -> dict[str
     scope["type"] = "websocket"
     scope["scheme"] = {"http": "ws", "https": "wss"}[scope["scheme"]]
     scope["subprotocols"] = list(subprotocols)
-    scope["extensions"] = {"websocket.http.response": {}, DRAIN: {}}
+    # On top of what the request has: "tls".
+    scope["extensions"] |= {"websocket.http.response": {}, DRAIN: {}}
     del scope["method"]
     return scope
 

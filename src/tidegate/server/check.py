@@ -7,6 +7,7 @@ would take one is found out, by offering it a lifespan without any event.
 from __future__ import annotations
 
 import asyncio
+import time
 import traceback
 from collections.abc import Awaitable
 
@@ -16,6 +17,7 @@ from ..errors import ConfigError
 from .checks import mount_target
 from .config import Config
 from .target import load
+from .tls import certificates
 
 __all__ = ["Findings", "check", "takes_lifespan"]
 
@@ -40,6 +42,14 @@ def check(config: Config) -> Findings:
         kind, target = mount_target(text)
         interface = {"asgi": "asgi3"}.get(kind, kind)
         _check_target(findings, f"{prefix} = {text}", target, interface, config)
+    try:
+        shown = certificates(config)
+    except ConfigError as error:
+        findings.complaints.append(str(error))
+    else:
+        for name, expires in (shown.expiries() if shown is not None else {}).items():
+            date = time.strftime("%Y-%m-%d", time.gmtime(expires))
+            findings.facts.append(f"{name}: a certificate, until {date}")
     return findings
 
 

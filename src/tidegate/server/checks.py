@@ -22,6 +22,14 @@ __all__ = ["BadSettings", "Complaint", "complaints", "mount_target"]
 
 MOUNT_KINDS = ("asgi", "wsgi", "auto")
 
+_NEED_CERTIFICATE = (
+    *("ssl_keyfile", "ssl_keyfile_password", "ssl_keyfile_password_file", "ssl_sni_certs"),
+    *("ssl_ca_certs", "ssl_cert_reqs", "ssl_ciphers"),
+)
+
+# A name in SNI is in ASCII and no address (RFC 6066 section 3).
+_HOST = re.compile(r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]*[A-Za-z_-][A-Za-z0-9_-]*)*")
+
 
 class Complaint(NamedTuple):
     """What is wrong with one setting; ``text`` names it, ``key`` the entry of a table."""
@@ -115,6 +123,55 @@ def _check_mounts(config: Config) -> Iterator[Complaint]:
             yield Complaint("mounts", f"mount {prefix!r} {error}", prefix)
 
 
+def _check_reload(config: Config) -> Iterator[Complaint]:
+    if config.reload and not isinstance(config.app, str):
+        kind = type(config.app).__name__
+        text = f"reload needs the target as 'module:attribute', not an object of type {kind!r}"
+        yield Complaint("reload", text)
+    if config.live_reload and not config.reload:
+        yield Complaint("live_reload", "live_reload needs reload")
+
+
+def _check_reload_dirs(config: Config) -> Iterator[Complaint]:
+    for folder in config.reload_dirs:
+        if not Path(folder).is_dir():
+            yield Complaint("reload_dirs", f"reload_dir: there is no folder {folder!r}")
+
+
+def _check_tls(config: Config) -> Iterator[Complaint]:
+    """Settings that mean something only together; files are read when the server starts."""
+    if config.ssl_certfile is None:
+        for name in _NEED_CERTIFICATE:
+            if getattr(config, name) not in (None, {}, "none"):
+                yield Complaint(name, f"{name} is for TLS, which needs ssl_certfile")
+        return
+    if config.ssl_cert_reqs != "none" and config.ssl_ca_certs is None:
+        yield Complaint(
+            "ssl_cert_reqs",
+            f"ssl_cert_reqs {config.ssl_cert_reqs!r} needs ssl_ca_certs: whose signature counts?",
+        )
+    if config.ssl_cert_reqs == "none" and config.ssl_ca_certs is not None:
+        yield Complaint(
+            "ssl_ca_certs",
+            "ssl_ca_certs is about certificates of clients: ask for them, with "
+            "ssl_cert_reqs 'required' or 'optional'",
+        )
+    if config.ssl_keyfile_password is not None and config.ssl_keyfile_password_file is not None:
+        text = "ssl_keyfile_password and ssl_keyfile_password_file cannot both be given"
+        yield Complaint("ssl_keyfile_password_file", text)
+
+
+def _check_sni(config: Config) -> Iterator[Complaint]:
+    for host, files in config.ssl_sni_certs.items():
+        parts = files.split(",") if isinstance(files, str) else []
+        if len(parts) not in (1, 2) or not all(part.strip() for part in parts):
+            text = f"ssl_sni_certs {host!r} must be 'CERT,KEY', two files, not {files!r}"
+            yield Complaint("ssl_sni_certs", text, str(host))
+        elif not _HOST.fullmatch(host):
+            text = f"ssl_sni_certs: {host!r} is not a name that clients ask for"
+            yield Complaint("ssl_sni_certs", text, str(host))
+
+
 _CHECKS: dict[str, Callable[[Config], Iterator[Complaint]]] = {
     "root_path": _check_root_path,
     "env_file": lambda config: _check_file("env_file", config.env_file),
@@ -122,4 +179,8 @@ _CHECKS: dict[str, Callable[[Config], Iterator[Complaint]]] = {
     "forwarded_allow_ips": _check_networks,
     "headers": _check_headers,
     "mounts": _check_mounts,
+    "ssl_certfile": _check_tls,
+    "ssl_sni_certs": _check_sni,
+    "reload": _check_reload,
+    "reload_dirs": _check_reload_dirs,
 }

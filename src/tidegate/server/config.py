@@ -22,6 +22,7 @@ from ..net.worker import WebSocketSettings
 from ..wire.http1.limits import Http1Limits
 from .checks import BadSettings, complaints
 from .options import option
+from .tls import CERT_REQS
 
 __all__ = ["Config", "PoolConfig"]
 
@@ -108,6 +109,36 @@ class Config:
         instead={"none": "asyncio", "zuvloop": "auto"},
     )
 
+    # TLS
+    ssl_certfile: str | None = option(
+        None, "Speak TLS, with the certificate chain in this PEM file.", group="TLS", path=True
+    )
+    ssl_keyfile: str | None = option(
+        None, "Its private key, PEM [default: in the same file].", group="TLS", path=True
+    )
+    ssl_keyfile_password: str | None = option(
+        None, "Password of the keys; the list of processes shows it.", group="TLS", secret=True
+    )
+    ssl_keyfile_password_file: str | None = option(
+        None, "Read the password of the keys from this file.", group="TLS", path=True
+    )
+    ssl_sni_certs: dict[str, str] = option(
+        {},
+        "Another pair of files, for clients that ask for this name, or '*.name'.",
+        group="TLS",
+        flag="ssl-sni-cert",
+        path=True,
+    )
+    ssl_ca_certs: str | None = option(
+        None, "Who may sign the certificates of clients: a PEM file.", group="TLS", path=True
+    )
+    ssl_cert_reqs: Literal["none", "optional", "required"] = option(
+        "none", "Whether clients show a certificate.", group="TLS", instead=CERT_REQS
+    )
+    ssl_ciphers: str | None = option(
+        None, "Ciphers of TLS 1.2 [default: only with forward secrecy, and AEAD].", group="TLS"
+    )
+
     # WSGI
     threads: int = option(16, "Threads for a WSGI application.", group="WSGI", least=1)
     threads_queue: int = option(
@@ -186,6 +217,27 @@ class Config:
         5.0, "Seconds for the last words of sockets at shutdown.", group="WebSocket", least=0
     )
 
+    # Development
+    reload: bool = option(False, "Restart when files change; one worker.", group="Development")
+    reload_dirs: Sequence[str] = option(
+        [], "Watch this folder [default: here].", group="Development", flag="reload-dir", path=True
+    )
+    reload_includes: Sequence[str] = option(
+        [],
+        "Files that count too: '*.html', or a folder [Python files always do].",
+        group="Development",
+        flag="reload-include",
+    )
+    reload_excludes: Sequence[str] = option(
+        [], "Files or folders that do not count.", group="Development", flag="reload-exclude"
+    )
+    reload_delay: float = option(
+        0.05, "Seconds without a further change before the restart.", group="Development", least=0
+    )
+    live_reload: bool = option(
+        False, "With --reload: pages in the browser load again too.", group="Development"
+    )
+
     # Limits
     limit_concurrency: int | None = option(
         None, "Answer 503 to more requests at once than this.", group="Limits", least=1
@@ -225,6 +277,9 @@ class Config:
     # Timeouts
     timeout_keep_alive: float = option(
         5.0, "Seconds an idle connection is kept.", group="Timeouts", least=0
+    )
+    timeout_tls_handshake: float = option(
+        10.0, "Seconds for the whole TLS handshake.", group="Timeouts", least=0
     )
     timeout_first_byte: float = option(
         5.0, "Seconds from a connection to its first byte.", group="Timeouts", least=0
@@ -294,6 +349,7 @@ class Config:
     def timeouts(self) -> Timeouts:
         """Return how long peers may take."""
         return Timeouts(
+            tls_handshake=self.timeout_tls_handshake,
             first_byte=self.timeout_first_byte,
             head=self.timeout_head,
             body_stall=self.timeout_body,

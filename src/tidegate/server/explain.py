@@ -53,8 +53,15 @@ def _rows(config: Config, settings: Settings) -> list[tuple[str, Any, str]]:
     return [(name, _plain(name, getattr(config, name)), settings.origin(name)) for name in names]
 
 
+def _is_secret(name: str) -> bool:
+    option = options_of(Config).get(name)
+    return option is not None and bool(option.meta.get("secret"))
+
+
 def _plain(name: str, value: Any) -> Any:
     """Return a value as the file writes it."""
+    if value is not None and _is_secret(name):
+        return "(hidden)"
     if name == "headers":
         return [": ".join(pair) for pair in value]
     if name == "pools":

@@ -51,13 +51,16 @@ def _names(names: str, key: str) -> tuple[tuple[str, ...], str]:
     return flags, key or flags[-1].lstrip("-").replace("-", "_")
 
 
-def _same(names: str, field: str, key: str = "", zero_is_none: bool = False) -> Foreign:
+def _same(
+    names: str, field: str, key: str = "", zero_is_none: bool = False, takes_value: bool = True
+) -> Foreign:
     def convert(text: str) -> Converted:
         if zero_is_none and text == "0":
             return {}
-        return {field: options_of(Config)[field].parse(text)}
+        option = options_of(Config)[field]
+        return {field: option.parse(option.meta.get("instead", {}).get(text, text))}
 
-    return Foreign(*_names(names, key), convert)
+    return Foreign(*_names(names, key), convert, takes_value=takes_value)
 
 
 def _turned(
@@ -106,32 +109,30 @@ def _folder(text: str) -> Converted:
     return {"app_dir": text}
 
 
-def _no_tls(*names: str) -> Iterable[Foreign]:
-    note = "Tidegate does not speak TLS yet: let a proxy in front of it do so"
-    return [_refused(name, note) for name in names]
+def _tls_version(text: str) -> Converted:
+    """Accept what the ``ssl`` module calls a protocol, if it includes what is spoken here."""
+    if text.removeprefix("PROTOCOL_") not in _SPOKEN:
+        raise ValueError(f"{text!r} is not spoken: TLS 1.2 and 1.3 are")
+    return {}
 
 
 def _not_here(note: str, *names: str) -> Iterable[Foreign]:
     return [_ignored(name, note) for name in names]
 
 
-_RELOAD = "Tidegate does not restart when files change: start it again"
 _OWN_PARSER = "there is one implementation, Tidegate's own"
 _HOW_CALLED = "Tidegate looks at the application itself (see --interface)"
 _USER = "start Tidegate as that user; with systemd: User=, Group=, UMask="
 _STATSD = "there is no statsd output"
+# Numbers and names of PROTOCOL_... in the ssl module that include TLS 1.2.
+_SPOKEN = ("2", "5", "16", "17", "SSLv23", "TLS", "TLS_SERVER", "TLSv1_2")
+_VERSIONS = "TLS 1.2 and 1.3 are spoken, nothing older"
 
 UVICORN = (
-    _ignored("--reload", _RELOAD, takes_value=False),
-    *_not_here(_RELOAD, "--reload-delay"),
-    _ignored("--reload-dir", _RELOAD, "reload_dirs"),
-    _ignored("--reload-include", _RELOAD, "reload_includes"),
-    _ignored("--reload-exclude", _RELOAD, "reload_excludes"),
     _ignored("--http", _OWN_PARSER),
     _ignored("--http2", "Tidegate does not speak HTTP/2 yet", takes_value=False),
     _ignored("--timeout-worker-healthcheck", "--guard-threshold reports a worker that is blocked"),
-    *_no_tls("--ssl-keyfile", "--ssl-certfile", "--ssl-keyfile-password", "--ssl-version"),
-    *_no_tls("--ssl-cert-reqs", "--ssl-ca-certs", "--ssl-ciphers"),
+    _turned("--ssl-version", _tls_version, note=_VERSIONS),
 )
 """uvicorn's, save those that have the same name here."""
 
@@ -172,8 +173,9 @@ GUNICORN = (
     _same("--root-path", "root_path"),
     _ignored("--preload", "every worker imports the application", "preload_app", takes_value=False),
     _ignored("--reuse-port", "workers share one listening socket", takes_value=False),
-    _ignored("--reload", _RELOAD, takes_value=False),
-    *_not_here(_RELOAD, "--reload-engine", "--reload-extra-file"),
+    _same("--reload", "reload", takes_value=False),
+    _same("--reload-extra-file", "reload_includes", "reload_extra_files"),
+    _ignored("--reload-engine", "watchfiles tells which files change"),
     _ignored("--worker-tmp-dir", "workers need no temporary files"),
     _ignored("-n --name", "processes keep their names", "proc_name"),
     _ignored("--capture-output", "output stays where it goes", takes_value=False),
@@ -184,7 +186,12 @@ GUNICORN = (
     _refused("-D --daemon", "run it under a service manager", takes_value=False),
     _refused("-e --env", "set it in the environment, or use --env-file", "raw_env"),
     _refused("--proxy-protocol", "the PROXY protocol is not understood", takes_value=False),
-    *_no_tls("--certfile", "--keyfile", "--ca-certs", "--ssl-version", "--ciphers", "--cert-reqs"),
+    _same("--certfile", "ssl_certfile"),
+    _same("--keyfile", "ssl_keyfile"),
+    _same("--ca-certs", "ssl_ca_certs"),
+    _same("--ciphers", "ssl_ciphers"),
+    _same("--cert-reqs", "ssl_cert_reqs"),
+    _turned("--ssl-version", _tls_version, note=_VERSIONS),
 )
 """gunicorn's."""
 
@@ -213,7 +220,7 @@ HYPERCORN = (
     ),
     _same("--log-level", "log_level", "loglevel"),
     _same("--log-config", "log_config", "logconfig"),
-    _ignored("--reload", _RELOAD, "use_reloader", takes_value=False),
+    _same("--reload", "reload", "use_reloader", takes_value=False),
     _ignored("--debug", "use log_level", takes_value=False),
     _ignored("--server-name", "a proxy in front can choose by name", "server_names"),
     *_not_here(_STATSD, "--statsd-host", "--statsd-prefix"),
@@ -223,7 +230,14 @@ HYPERCORN = (
         _refused(name, "a server listens on one place")
         for name in ("--insecure-bind", "--quic-bind")
     ),
-    *_no_tls("--certfile", "--keyfile", "--keyfile-password", "--ca-certs", "--ciphers"),
-    *_no_tls("--verify-mode", "--verify-flags", "--alpn-protocols"),
+    _same("--certfile", "ssl_certfile"),
+    _same("--keyfile", "ssl_keyfile"),
+    _same("--keyfile-password", "ssl_keyfile_password"),
+    _same("--ca-certs", "ssl_ca_certs"),
+    _same("--ciphers", "ssl_ciphers"),
+    _same("--verify-mode", "ssl_cert_reqs"),
+    _same("--ssl-handshake-timeout", "timeout_tls_handshake"),
+    _refused("--verify-flags", "revocation lists are not read"),
+    _ignored("--alpn-protocols", "offered is what is spoken: http/1.1"),
 )
 """hypercorn's; some can only stand in its configuration file."""

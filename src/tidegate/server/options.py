@@ -24,6 +24,13 @@ __all__ = ["Option", "did_you_mean", "option", "options_of", "wrong_values"]
 _TRUE = ("true", "1", "yes", "on", "t", "y")
 _FALSE = ("false", "0", "no", "off", "f", "n")
 
+# How an entry is written, for options that are pairs.
+_FORMS = {
+    "headers": "Name: value",
+    "mounts": "PREFIX=TARGET",
+    "ssl_sni_certs": "HOST=CERT,KEY",
+}
+
 _WORDS = {
     bool: "true or false",
     int: "a whole number",
@@ -49,14 +56,16 @@ def option(
     ``env`` names a second environment variable that is read after our own.
     ``least`` and ``most`` bound a number.  Further keywords: ``flag`` replaces
     the name on the command line and ``also`` adds one; ``path`` says that the
-    value is the path of a file or folder; ``valued`` that a yes or no is
-    written out on the command line; ``instead`` gives words of other servers
-    and the word of ours to read in their place.
+    value is the path of a file or folder, or holds such; ``secret`` hides it;
+    ``valued`` says that a yes or no is written out on the command line;
+    ``instead`` gives words of other servers and the word of ours to read in
+    their place.
     """
     metadata = {"help": help, "group": group, "env": env, "least": least, "most": most, **more}
     if isinstance(default, list | dict):
         return dataclasses.field(default_factory=default.copy, metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
+    # What is secret must not get into a log by way of repr().
+    return dataclasses.field(default=default, metadata=metadata, repr=not more.get("secret"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +81,13 @@ class Option:
     kinds: tuple[type, ...]  # of a value that is not None
     choices: tuple[str, ...]  # if it is one of a few words
     optional: bool  # may be None
+    texts: bool  # a list of them
     meta: Mapping[str, Any]
+
+    @property
+    def pairs(self) -> str:
+        """How an entry is written, such as ``PREFIX=TARGET``; empty if there are none."""
+        return _FORMS.get(self.name, "")
 
     @property
     def negative(self) -> str:
@@ -94,6 +109,8 @@ class Option:
             return f"must be one of {', '.join(self.choices)}, not {value!r}" if wrong else None
         if not self._fits(value):
             return f"must be {self._kinds()}, not {value!r}{self._unquoted(value)}"
+        if self.texts and not all(type(item) is str for item in value):
+            return f"must be a list of texts, not {value!r}"
         return self._bounds(value) if isinstance(value, int | float) else None
 
     def _fits(self, value: Any) -> bool:
@@ -133,9 +150,10 @@ class Option:
         Raises ``ValueError`` that says what is expected.  Whether the value
         makes sense is for ``complaint`` to say.
         """
-        if self.name in ("headers", "mounts"):
-            pairs = [self.pair(line) for line in text.splitlines() if line.strip()]
-            return dict(pairs) if self.name == "mounts" else pairs
+        if self.pairs:
+            return self.collected(self.pair(line) for line in text.splitlines() if line.strip())
+        if self.texts:
+            return [item.strip() for item in text.split(",") if item.strip()]
         if str in self.kinds or self.choices:
             return text
         if bool in self.kinds and text.lower() in _TRUE + _FALSE:
@@ -149,12 +167,15 @@ class Option:
         raise ValueError(f"must be {self._kinds()}, not {text!r}")
 
     def pair(self, text: str) -> tuple[str, str]:
-        """Read ``Name: value`` or ``PREFIX=TARGET``, whichever this option takes."""
-        mark, form = ("=", "PREFIX=TARGET") if self.name == "mounts" else (":", "Name: value")
-        name, found, value = text.partition(mark)
+        """Read one entry, such as ``Name: value`` or ``PREFIX=TARGET``."""
+        name, found, value = text.partition("=" if "=" in self.pairs else ":")
         if not found:
-            raise ValueError(f"{text!r} is not {form!r}")
+            raise ValueError(f"{text!r} is not {self.pairs!r}")
         return name.strip(), value.strip()
+
+    def collected(self, pairs: Iterable[Any]) -> Any:
+        """Return entries as the value of this option."""
+        return dict(pairs) if dict in self.kinds else list(pairs)
 
 
 @cache
@@ -189,6 +210,7 @@ def _described(each: dataclasses.Field[Any], hint: Any) -> Option:
         kinds=() if has_choices else tuple(kinds),
         choices=typing.get_args(hint) if has_choices else (),
         optional=len(kinds) < len(parts),
+        texts=hint == Sequence[str],
         meta=meta,
     )
 

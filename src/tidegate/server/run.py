@@ -7,7 +7,9 @@ from typing import Any
 from ..asgi import Application
 from ..errors import ConfigError
 from .config import Config
+from .environment import read_env_file
 from .loops import run_in_loop
+from .reload import serve_and_reload
 from .server import Server, StartupFailed
 from .supervisor import supervise
 
@@ -31,7 +33,14 @@ def run(app: Application | str, **settings: Any) -> None:
 
 
 def serve(config: Config) -> None:
-    """Serve as configured, in this process or, with ``workers``, in several."""
+    """Serve as configured, in this process or, with ``workers`` or ``reload``, in others."""
+    if config.reload:
+        # Reads the environment file anew at each start.
+        if serve_and_reload(config):
+            raise StartupFailed("the application did not start")
+        return
+    if config.env_file is not None:
+        read_env_file(config.env_file)
     if config.workers > 1:
         if supervise(config):
             raise StartupFailed("the application did not start")

@@ -13,8 +13,9 @@ import os
 import random
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 from .._pure import speed
 from .._version import __version__
@@ -27,14 +28,18 @@ from ..exchange.lifespan import Lifespan, LifespanFailed
 from ..exchange.service import Service
 from ..exchange.wsgi import WsgiExchange, WsgiService
 from ..net import sockets
+from ..net.certificates import Certificates
 from ..net.clock import Clock
 from ..net.http1 import Http1Connection
+from ..net.tls import Handshake
 from ..net.worker import Worker
 from ..wire.websocket.limits import WebSocketLimits
 from .config import Config
+from .live import LiveReload
 from .logs import configure
 from .mounts import load_all
 from .signals import Stop
+from .tls import certificates
 
 __all__ = ["EXIT_STARTUP_FAILED", "Server", "StartupFailed", "announce", "listen"]
 
@@ -44,11 +49,6 @@ EXIT_STARTUP_FAILED = 3
 
 _PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 _IMPORTLIB = os.path.dirname(importlib.__file__) + os.sep
-
-# When the graceful time is over, applications hear that their client has left
-# and have this long to end by themselves, then this long after a cancellation.
-_TOLD_SECONDS = 1.0
-_CANCEL_SECONDS = 2.0
 
 
 def listen(config: Config) -> list[socket.socket]:
@@ -63,7 +63,8 @@ def listen(config: Config) -> list[socket.socket]:
 def _load(config: Config) -> Application:
     """Import the application; what fails inside it is logged without our own frames."""
     try:
-        return load_all(config)
+        application = load_all(config)
+        return LiveReload(application) if config.live_reload else application
     except ConfigError:
         raise
     except Exception as error:
@@ -89,6 +90,11 @@ class Server:
     ``tidegate.run``.  ``started`` is set while connections are accepted.
     """
 
+    # When the graceful time is over, applications hear that their client has left
+    # and have this long to end by themselves, then this long after a cancellation.
+    told_seconds = 1.0
+    cancel_seconds = 2.0
+
     def __init__(self, config: Config) -> None:
         self.config = config
         self.started = asyncio.Event()
@@ -96,6 +102,7 @@ class Server:
         self.servers: list[asyncio.AbstractServer] = []  # once it accepts, and after
         self.worker: Worker | None = None  # None until serve()
         self.guard: Guard | None = None  # None until serve(), or if not wanted
+        self.certificates: Certificates | None = None  # None until serve(), or without TLS
         self._stop: Stop | None = None
         self._should_exit = False
         self._announces = True  # False in a worker: its supervisor did
@@ -122,9 +129,12 @@ class Server:
         """
         configure(self.config)
         config = self.config
+        self._announces = listeners is None
+        self.certificates = certificates(config)
+        if self.certificates is not None and self._announces:
+            self.certificates.warn()
         application = _load(config)
         # Before the lifespan: a taken port must not cost a start of the application.
-        self._announces = listeners is None
         own = listen(config) if listeners is None else list(listeners)
         self._stop = stop = Stop()
         if self._should_exit:
@@ -155,7 +165,7 @@ class Server:
                 guard.start()
             self.servers += await self._accept(worker, listeners)
             if self._announces:
-                announce(listeners)
+                announce(listeners, config)
             seconds = time.monotonic() - began
             logger.debug("Started in %.0f ms, %s, process %d", seconds * 1000, speed(), os.getpid())
             self.started.set()
@@ -227,13 +237,13 @@ class Server:
         self, worker: Worker, listeners: list[socket.socket]
     ) -> list[asyncio.AbstractServer]:
         loop = asyncio.get_running_loop()
-        self.addresses = [sockets.address_of(listener) for listener in listeners]
-        return [
-            await loop.create_server(
-                lambda: Http1Connection(worker), sock=listener, backlog=self.config.backlog
-            )
-            for listener in listeners
-        ]
+        backlog = self.config.backlog
+        self.addresses = [_address(each, self.config) for each in listeners]
+        make: Callable[[], asyncio.Protocol] = partial(Http1Connection, worker)
+        if self.certificates is not None:
+            worker.clock.watched.add(self.certificates)
+            make = partial(Handshake, worker, self.certificates)
+        return [await loop.create_server(make, sock=one, backlog=backlog) for one in listeners]
 
     def _draw_max_requests(self) -> int | None:
         limit = self.config.limit_max_requests
@@ -280,12 +290,12 @@ class Server:
             exchange.peer_gone()
         for connection in list(worker.connections):
             connection.abort()
-        if await self._idle_within(_TOLD_SECONDS, worker, stop):
+        if await self._idle_within(self.told_seconds, worker, stop):
             return
         for exchange in list(worker.service.running):
             if exchange.task is not None:
                 exchange.task.cancel("the server is shutting down")
-        if not await self._idle_within(_CANCEL_SECONDS, worker, stop):
+        if not await self._idle_within(self.cancel_seconds, worker, stop):
             logger.error("Leaving %s, deaf to the cancellation", _in_progress(worker))
 
     async def _idle_within(self, seconds: float, worker: Worker, stop: Stop) -> bool:
@@ -309,11 +319,15 @@ def _in_progress(worker: Worker) -> str:
     return "1 request" if count == 1 else f"{count} requests"
 
 
-def announce(listeners: Sequence[socket.socket]) -> None:
+def announce(listeners: Sequence[socket.socket], config: Config) -> None:
     """Log where we listen; scripts wait for this line."""
     for listener in listeners:
         logger.info(
             "Tidegate %s running on %s (press Ctrl+C to stop)",
             __version__,
-            sockets.address_of(listener),
+            _address(listener, config),
         )
+
+
+def _address(listener: socket.socket, config: Config) -> str:
+    return sockets.address_of(listener, "http" if config.ssl_certfile is None else "https")

@@ -205,10 +205,24 @@ def _value(option: Option | None, value: Any, folder: Path) -> Any:
         if not isinstance(value, list):
             raise ValueError("must be a table, or a list of 'Name: value'")
         return [option.pair(str(item)) for item in value]
-    if option.meta.get("path") and isinstance(value, str) and value:
+    if option.texts and isinstance(value, str):
+        value = [value]
+    if option.meta.get("path"):
         # As seen from the file, wherever the server is started.
-        return str(folder / value)
+        if isinstance(value, str) and value:
+            return str(folder / value)
+        if isinstance(value, list):
+            return [str(folder / item) if isinstance(item, str) else item for item in value]
+        if isinstance(value, dict) and option.pairs:
+            return {name: _beside(folder, text) for name, text in value.items()}
     return value
+
+
+def _beside(folder: Path, text: Any) -> Any:
+    """Return paths with commas as seen from a folder."""
+    if not isinstance(text, str):
+        return text
+    return ",".join(str(folder / each.strip()) for each in text.split(","))
 
 
 def _pools(document: Document, tables: Any, settings: Settings) -> dict[str, PoolConfig]:

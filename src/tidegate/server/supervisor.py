@@ -23,8 +23,9 @@ from .config import Config
 from .logs import configure
 from .loops import leave_threads_behind, run_in_loop
 from .server import EXIT_STARTUP_FAILED, Server, StartupFailed, announce, listen
+from .tls import certificates
 
-__all__ = ["Supervisor", "supervise"]
+__all__ = ["Supervisor", "cause", "supervise"]
 
 logger = logging.getLogger("tidegate.error")
 
@@ -57,10 +58,14 @@ class Supervisor:
     def run(self) -> int:
         """Run until all workers have ended; return the exit status."""
         configure(self.config)
+        shown = certificates(self.config)
+        if shown is not None:
+            # Here once, rather than in every worker.
+            shown.warn()
         self._listeners = listen(self.config)
         before = {n: signal.signal(n, self._on_signal) for n in (signal.SIGINT, signal.SIGTERM)}
         try:
-            announce(self._listeners)
+            announce(self._listeners, self.config)
             logger.info(
                 "Starting %d workers, supervised by process %d", self.config.workers, os.getpid()
             )
@@ -112,7 +117,7 @@ class Supervisor:
             "Worker %d died after %.0f s (%s); starting another in %.1f s",
             worker.pid,
             lived,
-            _cause(worker.exitcode),
+            cause(worker.exitcode),
             self._pause,
         )
         self._due.append(time.monotonic() + self._pause)
@@ -167,7 +172,8 @@ def _work(config: Config, listeners: list[socket.socket]) -> None:
         sys.exit(130)
 
 
-def _cause(exitcode: int | None) -> str:
+def cause(exitcode: int | None) -> str:
+    """Say how a process ended."""
     if exitcode is not None and exitcode < 0:
         try:
             return f"signal {signal.Signals(-exitcode).name}"

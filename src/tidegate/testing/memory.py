@@ -53,6 +53,7 @@ class Memory:
     def __init__(self, place: Place, buffer: int | None, limit: int | None) -> None:
         self.scheme, self.client, self.server = place.scheme, place.client, place.server
         self.trusted = place.trusted
+        self.tls = None  # there is no certificate, whatever the scheme
         self.changed = Signal()
         self.status = 0  # 0 until the head is there
         self.pairs: Pairs = []

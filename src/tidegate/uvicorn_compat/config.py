@@ -176,18 +176,18 @@ class Config:
 
     @property
     def is_ssl(self) -> bool:
-        """Tidegate does not speak TLS."""
-        return False
+        """Say whether TLS is spoken."""
+        return bool(self.ssl_certfile)
 
     @property
     def use_subprocess(self) -> bool:
         """Say whether the server runs in processes of its own."""
-        return bool(self.workers > 1)
+        return self.should_reload or bool(self.workers > 1)
 
     @property
     def should_reload(self) -> bool:
-        """Tidegate does not restart when files change."""
-        return False
+        """Say whether the application is restarted when files change."""
+        return bool(self.reload)
 
     def tidegate(self) -> TidegateConfig:
         """Return these settings as Tidegate's."""
@@ -195,6 +195,9 @@ class Config:
         values["max_head_size"] = values.pop("h11_max_incomplete_event_size", None)
         for name in ("ws_ping_interval", "ws_ping_timeout"):
             values[name] = getattr(self, name) or 0.0
+        for name in ("reload_dirs", "reload_includes", "reload_excludes"):
+            if isinstance(values.get(name), str):
+                values[name] = [values[name]]
         for name in ("loop", "ws"):
             if not isinstance(values.get(name), str) or ":" in values[name]:
                 values.pop(name, None)  # a class, or where one is
@@ -202,6 +205,11 @@ class Config:
             values["forwarded_allow_ips"] = ",".join(values["forwarded_allow_ips"])
         if isinstance(values.get("log_level"), int):
             values["log_level"] = _level_name(values["log_level"])
+        for name in ("ssl_keyfile", "ssl_certfile"):
+            if isinstance(values.get(name), os.PathLike):
+                values[name] = os.fspath(values[name])
+        if isinstance(values.get("ssl_cert_reqs"), int):
+            values["ssl_cert_reqs"] = str(int(values["ssl_cert_reqs"]))
         # None is uvicorn's way to say: the default.
         values = {name: value for name, value in values.items() if value is not None}
         return TidegateConfig(self.app, **values, log_config=self._log_config())
@@ -250,6 +258,7 @@ def _judge_foreign(settings: Mapping[str, Any]) -> None:
         if settings.get(row.key):
             if row.refused:
                 raise ConfigError(f"{row.key}: {row.note}")
+            row.converted(settings[row.key])
             logger.warning("%s: %s", row.key, row.note)
     for name in _NOT_CALLED:
         if settings.get(name) is not None:
