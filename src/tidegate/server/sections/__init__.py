@@ -1,0 +1,1 @@
+"""The settings of the server by what they are about; ``config.Config`` joins them."""
