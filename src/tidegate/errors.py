@@ -13,6 +13,7 @@ __all__ = [
     "ClientDisconnected",
     "ConfigError",
     "DeadlineExceeded",
+    "Http2Error",
     "PeerError",
     "PoolClosed",
     "PoolFull",
@@ -61,6 +62,13 @@ class WebSocketError(PeerError):
     """A WebSocket peer broke the protocol or one of our limits.
 
     ``status`` is the close code to answer with (RFC 6455 section 7.4.1).
+    """
+
+
+class Http2Error(PeerError):
+    """An HTTP/2 peer broke the protocol, or one of our limits, for the whole connection.
+
+    ``status`` is the error code to answer with (RFC 9113 section 7).
     """
 
 
