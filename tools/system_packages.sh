@@ -10,7 +10,11 @@ curl curl a widely used HTTP client, in tests/clients
 openssl openssl a TLS client that shows every detail, in tests/clients
 sslscan sslscan lists the protocols and ciphers that a server accepts, in tests/clients
 postgresql initdb a database, for Django and its connections, in tests/apps
+nginx nginx a proxy, in tests/proxies
+libnginx-mod-stream /usr/lib/nginx/modules/ngx_stream_module.so its PROXY protocol, in tests/proxies
 chromium chromium a browser, for WebSocket from a page, in tests/clients
+gcc gcc a C compiler, for the compiled modules
+python3-dev python3-config the headers of Python, for the compiled modules
 '
 
 # Debian keeps the programs of PostgreSQL out of PATH.

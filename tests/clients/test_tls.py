@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import http.client
+import json
+import os
 import re
 import shutil
+import signal
+import ssl
 import subprocess
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 from curl import Curl
-from launcher import Launcher, Server
+from launcher import Launcher, Server, eventually
 from tests.authority import Authority, Files, authority
 
 APPLICATION = """
@@ -122,7 +130,7 @@ def test_a_session_is_resumed_by_its_ticket(server: Server, tmp_path: Path) -> N
 
 
 def test_nothing_is_compressed_and_http_1_1_is_agreed(server: Server) -> None:
-    told = s_client(server, "-tls1_2", "-alpn", "h2,http/1.1", "-comp")
+    told = s_client(server, "-tls1_2", "-alpn", "http/1.1", "-comp")
     assert "Compression: NONE" in told
     assert "ALPN protocol: http/1.1" in told
 
@@ -166,3 +174,93 @@ def test_a_scanner_finds_nothing_weak(server: Server) -> None:
     assert "Session renegotiation not supported" in told
     assert "Server supports TLS Fallback SCSV" in told
     assert not re.search(r"(?<!not )vulnerable", told), told
+
+
+# Certificates that change.
+
+
+class Visitors:
+    """Threads that keep asking, on new connections and on one, until they are told to stop."""
+
+    def __init__(self, port: int, count: int) -> None:
+        self.port = port
+        self.context = authority().context()
+        self.answered = 0
+        self.failures: list[Exception] = []
+        self.seen: set[bytes | None] = set()  # certificates, DER
+        self.over = threading.Event()
+        kinds = [self.one_connection, self.new_connections] * count
+        self.threads = [threading.Thread(target=self.run, args=(kind,)) for kind in kinds]
+
+    def run(self, kind: Callable[[], None]) -> None:
+        try:
+            kind()
+        except Exception as error:
+            self.failures.append(error)
+
+    def new_connections(self) -> None:
+        while not self.over.is_set():
+            with closing(self.connected()) as connection:
+                self.ask(connection)
+                self.seen.add(connection.sock.getpeercert(binary_form=True))
+
+    def one_connection(self) -> None:
+        with closing(self.connected()) as connection:
+            while not self.over.is_set():
+                self.ask(connection)
+
+    def connected(self) -> http.client.HTTPSConnection:
+        connection = http.client.HTTPSConnection(
+            "localhost", self.port, context=self.context, timeout=20
+        )
+        connection.connect()
+        return connection
+
+    def ask(self, connection: http.client.HTTPSConnection) -> None:
+        connection.request("GET", "/")
+        assert json.loads(connection.getresponse().read())[0] == "https"
+        self.answered += 1
+
+    def __enter__(self) -> Visitors:
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        for thread in self.threads:
+            thread.join(20)
+
+
+def test_a_swap_at_sighup_under_load_fails_no_request(folder: Path) -> None:
+    place = folder / "swapped"
+    place.mkdir()
+    files = authority().issue(place)
+    with Launcher(folder).opened() as launch:
+        server = launch("secure_site:app", *files.options, "--no-access-log")
+        with Visitors(server.port, 2) as visitors:
+            for number in range(5):
+                new = authority().issue(place, name=f"new{number}")
+                shown = ssl.PEM_cert_to_DER_cert(Path(new.certfile).read_text())
+                os.replace(new.certfile, files.certfile)
+                os.replace(new.keyfile, files.keyfile)
+                server.signal(signal.SIGHUP)
+                eventually(partial(visitors.seen.__contains__, shown), 20, "the new certificate")
+        assert visitors.failures == []
+        assert visitors.answered > 10
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_curl_is_led_from_http_to_https(folder: Path, curl: Curl, workers: str) -> None:
+    files = authority().issue(folder, name=f"redirecting{workers}")
+    options = ("--http-redirect", "127.0.0.1:0", "--hsts", "300", "--workers", workers)
+    with Launcher(folder).opened() as launch:
+        server = launch("secure_site:app", *files.options, *options)
+        clear = re.search(r"Redirecting to HTTPS from (\S+)", server.log)
+        assert clear is not None
+        told = curl(clear[1] + "/", "--location", "--cacert", str(folder / "ca.pem"), "--include")
+        heads = told.output.lower()
+        assert "http/1.1 308" in heads
+        assert f"location: https://127.0.0.1:{server.port}/" in heads
+        assert "max-age=300" in heads
+        assert '["https"' in heads

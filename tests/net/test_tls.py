@@ -13,7 +13,6 @@ from tests.authority import Files, authority
 
 from tidegate.errors import ConfigError
 from tidegate.net.certificates import Certificates, Pair, TlsSettings
-from tidegate.net.tls import distinguished_name
 
 DAY = 86400.0
 
@@ -307,25 +306,3 @@ def test_files_that_are_gone_keep_the_old_certificate(
     certificates.on_deadline(2.0)
     assert shown(certificates) == old
     assert len(caplog.messages) == 1
-
-
-# Names as text (RFC 4514).
-
-
-@pytest.mark.parametrize(
-    ("subject", "text"),
-    [
-        ((), ""),
-        (
-            ((("countryName", "GB"),), (("organizationName", "A, B"),), (("commonName", "me"),)),
-            "CN=me,O=A\\, B,C=GB",
-        ),
-        (((("commonName", "a"), ("userId", "b")),), "CN=a+UID=b"),
-        (((("commonName", " #x "),),), "CN=\\ #x\\ "),
-        (((("commonName", "#x"),),), "CN=\\#x"),
-        (((("commonName", '"+;<>\\'),),), 'CN=\\"\\+\\;\\<\\>\\\\'),
-        (((("serialNumber", "7"),),), "serialNumber=7"),
-    ],
-)
-def test_a_name_is_written_as_rfc_4514_says(subject: object, text: str) -> None:
-    assert distinguished_name(subject) == text

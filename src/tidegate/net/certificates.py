@@ -7,7 +7,6 @@ one assignment and connections that exist do not notice.
 
 from __future__ import annotations
 
-import calendar
 import logging
 import os
 import re
@@ -20,14 +19,27 @@ from pathlib import Path
 from typing import cast
 
 from ..errors import ConfigError
+from ..exchange.certificate import expiry
 
-__all__ = ["AlertPath", "Certificates", "Pair", "TlsContext", "TlsSettings", "alert_path"]
+__all__ = [
+    "VERSIONS",
+    "AlertPath",
+    "Certificates",
+    "Pair",
+    "TlsContext",
+    "TlsSettings",
+    "alert_path",
+    "suites",
+]
 
 logger = logging.getLogger("tidegate.error")
 
 # What TLS 1.2 may use: forward secrecy and authenticated encryption, the list
 # of RFC 9325 section 4.2.  TLS 1.3 has no other suites, and no setting here.
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+
+VERSIONS = {"TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
+"""The versions that are spoken: OpenSSL's names, and the numbers of RFC 8446 section 4.2.1."""
 
 # Seconds between two looks at the files.
 _WATCH_INTERVAL = 5.0
@@ -36,9 +48,6 @@ _DAY = 86400.0
 _WARN_DAYS = 21
 
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", re.DOTALL)
-
-_UTC_TIME = 0x17
-_VERSION = 0xA0
 
 # Of a file: when changed, how long, and which; None if it cannot be seen.
 _Stamp = tuple[int, int, int] | None
@@ -248,10 +257,15 @@ def _context(pair: Pair, settings: TlsSettings) -> TlsContext:
     context.verify_mode = settings.verify
     context.pair = pair
     context.server_cert = found[0]
-    context.expires = _expiry(ssl.PEM_cert_to_DER_cert(found[0].strip()))
-    # The upper half of OpenSSL's number says only which protocol it is of.
-    context.suites = {each["name"]: each["id"] & 0xFFFF for each in context.get_ciphers()}
+    context.expires = expiry(ssl.PEM_cert_to_DER_cert(found[0].strip()))
+    context.suites = suites(context)
     return context
+
+
+def suites(context: ssl.SSLContext) -> dict[str, int]:
+    """Return the ciphers of a context: OpenSSL's names, and the numbers of IANA's registry."""
+    # The upper half of OpenSSL's number says only which protocol it is of.
+    return {each["name"]: each["id"] & 0xFFFF for each in context.get_ciphers()}
 
 
 def _load_pair(context: TlsContext, certfile: str, keyfile: str, password: str | None) -> None:
@@ -297,33 +311,3 @@ def _read(name: str, what: str) -> str:
 
 def _reason(error: ssl.SSLError) -> str:
     return (error.reason or str(error)).replace("_", " ").lower()
-
-
-def _expiry(der: bytes) -> float:
-    """Return ``notAfter`` of a certificate (RFC 5280 section 4.1).
-
-    The standard library reads it only from the certificate of a peer.
-    """
-    _, at, _ = _element(der, 0)  # Certificate
-    _, at, _ = _element(der, at)  # TBSCertificate
-    tag, _, end = _element(der, at)
-    if tag == _VERSION:
-        at = end
-    for _ in ("serialNumber", "signature", "issuer"):
-        _, _, at = _element(der, at)
-    _, at, _ = _element(der, at)  # Validity
-    _, _, at = _element(der, at)  # notBefore
-    tag, start, end = _element(der, at)
-    text = der[start:end].decode("ascii")
-    if tag == _UTC_TIME:
-        text = ("20" if text < "50" else "19") + text
-    return float(calendar.timegm(time.strptime(text, "%Y%m%d%H%M%SZ")))
-
-
-def _element(der: bytes, at: int) -> tuple[int, int, int]:
-    """Return the tag of what stands at ``at``, and where its content begins and ends."""
-    length, start = der[at + 1], at + 2
-    if length & 0x80:
-        size = length & 0x7F
-        length, start = int.from_bytes(der[start : start + size], "big"), start + size
-    return der[at], start, start + length

@@ -12,29 +12,17 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from .certificates import AlertPath, Certificates, TlsContext, alert_path
-from .connection import Connection
+from ..exchange.certificate import subject
+from ..exchange.forwarded import client_certificate
+from ..wire.proxy import ProxyHeader
+from .certificates import VERSIONS, AlertPath, Certificates, TlsContext, alert_path
+from .connection import StreamConnection
 from .http1 import Http1Connection
+from .http2 import SecureHttp2
+from .secured import SecureTransport
 from .worker import Worker
 
-__all__ = ["PROTOCOLS", "Handshake", "SecureHttp1", "distinguished_name", "extension"]
-
-_VERSIONS = {"TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
-
-# RFC 4514 section 3; other types keep the name that OpenSSL gives them.
-_TYPES = {
-    "commonName": "CN",
-    "localityName": "L",
-    "stateOrProvinceName": "ST",
-    "organizationName": "O",
-    "organizationalUnitName": "OU",
-    "countryName": "C",
-    "streetAddress": "STREET",
-    "domainComponent": "DC",
-    "userId": "UID",
-}
-
-_ESCAPED = frozenset('"+,;<>\\')
+__all__ = ["PROTOCOLS", "Handshake", "SecureHttp1", "extension"]
 
 # The loop's own limits, for the handshake and for closing, know nothing of a
 # slow client that takes a response: ours do, and come first.
@@ -50,13 +38,18 @@ class SecureHttp1(Http1Connection):
         self.tls = tls
 
     def eof_received(self) -> bool:
-        """The client sends no more; the event loop closes both halves of TLS."""
+        """The client sends no more; the event loop closes both halves of TLS.
+
+        RFC 5246 section 7.2.1 demands that of TLS 1.2, and clients that leave
+        are more common than those that only close their half.
+        """
         super().eof_received()
         return False
 
 
-PROTOCOLS: Mapping[str, Callable[[Worker, Mapping[str, Any]], Connection]] = {
-    "http/1.1": SecureHttp1
+PROTOCOLS: Mapping[str, Callable[[Worker, Mapping[str, Any]], StreamConnection]] = {
+    "h2": SecureHttp2,
+    "http/1.1": SecureHttp1,
 }
 """What begins after the handshake, by the name that ALPN chose (RFC 7301), best first.
 
@@ -75,6 +68,8 @@ class Handshake(asyncio.Protocol):
         self._alerts = AlertPath(None)
         self._early = b""  # what came before the next protocol was in place
         self._ended = False  # nothing more will come after that
+        self.client: tuple[str, int] | None = None  # of the transport's peer
+        self._said: ProxyHeader | None = None  # None unless a proxy passes it on
         self._lost = False  # the connection is gone already
         self.deadline = 0.0
 
@@ -85,8 +80,13 @@ class Handshake(asyncio.Protocol):
         worker = self._worker
         loop = worker.service.loop
         self._transport = raw = cast(asyncio.Transport, transport)
+        name = raw.get_extra_info("peername")
+        self.client = name[:2] if isinstance(name, tuple) else None
         worker.connections.add(self)
         worker.clock.watched.add(self)
+        if not worker.has_room_for(self):
+            self.abort()
+            return
         self.deadline = worker.clock.now + worker.timeouts.tls_handshake
         # Here, because this context is the connection's own on every event loop.
         alert_path.set(self._alerts)
@@ -99,6 +99,10 @@ class Handshake(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Keep what comes before TLS has begun, or right after its handshake."""
         self._early += data
+
+    def introduce(self, header: ProxyHeader) -> None:
+        """Keep what a PROXY header said before the handshake."""
+        self._said = header
 
     def eof_received(self) -> bool:
         """The client sends no more."""
@@ -182,8 +186,12 @@ class Handshake(asyncio.Protocol):
         agreed: ssl.SSLObject = secured.get_extra_info("ssl_object")
         make = PROTOCOLS.get(agreed.selected_alpn_protocol() or "", SecureHttp1)
         connection = make(self._worker, extension(agreed))
-        secured.set_protocol(connection)
-        connection.connection_made(cast(asyncio.Transport, _Transport(secured, raw)))
+        transport = SecureTransport(secured, raw, self._worker.service)
+        transport.set_protocol(connection)
+        secured.set_protocol(cast(asyncio.BaseProtocol, transport))
+        connection.connection_made(cast(asyncio.BaseTransport, transport))
+        if self._said is not None:
+            connection.introduce(self._said)
         if self._early:
             connection.data_received(self._early)
         if self._ended:
@@ -199,38 +207,9 @@ class Handshake(asyncio.Protocol):
 
     def _complain(self, text: str) -> None:
         name = self._transport.get_extra_info("peername") if self._transport else None
-        self._worker.service.complain(name or None, f"TLS: {text}")
-
-
-class _Transport:
-    """A TLS transport that also counts what is encrypted and not yet sent.
-
-    Without that a connection would take a response for sent that still waits
-    for a slow client, and close.  The methods are those of the transport
-    itself, so that they cost no further call.
-    """
-
-    def __init__(self, secured: asyncio.Transport, raw: asyncio.Transport) -> None:
-        self._secured = secured
-        self._raw = raw
-        self.write = secured.write
-        self.pause_reading = secured.pause_reading
-        self.resume_reading = secured.resume_reading
-        self.abort = secured.abort
-        self.is_closing = secured.is_closing
-        self.can_write_eof = secured.can_write_eof
-        self.get_extra_info = secured.get_extra_info
-        self.set_protocol = secured.set_protocol
-        self.set_write_buffer_limits = secured.set_write_buffer_limits
-
-    def close(self) -> None:
-        """Close when all is sent.  The second close of an SSL transport would break it."""
-        if not self._secured.is_closing():
-            self._secured.close()
-
-    def get_write_buffer_size(self) -> int:
-        """Return how many bytes wait in either transport."""
-        return self._secured.get_write_buffer_size() + self._raw.get_write_buffer_size()
+        if self._said is not None:
+            name = self._said.client
+        self._worker.service.complain(name or None, f"TLS: {text}", "tls")
 
 
 def extension(agreed: ssl.SSLObject) -> dict[str, Any]:
@@ -240,46 +219,23 @@ def extension(agreed: ssl.SSLObject) -> dict[str, Any]:
     """
     context = cast(TlsContext, agreed.context)
     cipher = agreed.cipher()
-    subject = (agreed.getpeercert() or {}).get("subject", ())
+    chain = _client_chain(agreed)
     return {
         "server_cert": context.server_cert,
-        "client_cert_chain": _client_chain(agreed),
-        "client_cert_name": distinguished_name(subject) if subject else None,
         # One that is not accepted ends the handshake.
-        "client_cert_error": None,
-        "tls_version": _VERSIONS.get(agreed.version() or ""),
+        **client_certificate(chain, subject(chain[0]) if chain else ""),
+        "tls_version": VERSIONS.get(agreed.version() or ""),
         "cipher_suite": context.suites.get(cipher[0]) if cipher else None,
     }
 
 
-def _client_chain(agreed: ssl.SSLObject) -> tuple[str, ...]:
+def _client_chain(agreed: ssl.SSLObject) -> list[bytes]:
     leaf = agreed.getpeercert(binary_form=True)
     if leaf is None:
-        return ()
-    chain = [leaf]
+        return []
     if sys.version_info >= (3, 13):
-        chain = agreed.get_verified_chain()
-    return tuple(map(ssl.DER_cert_to_PEM_cert, chain))
-
-
-def distinguished_name(subject: Any) -> str:
-    """Return a name as text (RFC 4514), from the tuples of ``getpeercert``."""
-    parts = [
-        "+".join(f"{_TYPES.get(kind, kind)}={_escaped(value)}" for kind, value in each)
-        for each in reversed(subject)
-    ]
-    return ",".join(parts)
-
-
-def _escaped(value: str) -> str:
-    """Escape what RFC 4514 section 2.4 says."""
-    text = "".join(f"\\{each}" if each in _ESCAPED else each for each in value)
-    text = text.replace("\0", "\\00")
-    if text.startswith((" ", "#")):
-        text = "\\" + text
-    if text.endswith(" ") and len(text) > 1:
-        text = text[:-1] + "\\ "
-    return text
+        return agreed.get_verified_chain()
+    return [leaf]
 
 
 def _is_ours(error: BaseException) -> bool:
