@@ -17,7 +17,7 @@ from tidegate.server.config import Config
 def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Config]:
     """What would have been served."""
     configs: list[Config] = []
-    monkeypatch.setattr(run_module, "serve", configs.append)
+    monkeypatch.setattr(run_module, "serve", lambda config, again: configs.append(config))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tidegate.toml").write_text(
         'app = "shop:app"\nhost = "0.0.0.0"\nport = 9000\nworkers = 4\nlog_level = "warning"\n'

@@ -19,6 +19,9 @@ from tidegate.cli.settings import collected, options_table
 from tidegate.server.config import Config
 from tidegate.server.options import options_of
 
+PYTHON = ".".join(map(str, sys.version_info[:3]))
+VERSION = f"tidegate {tidegate.__version__} ({speed()}, Python {PYTHON})\n"
+
 OPTIONS = [each for each in dataclasses.fields(Config) if each.metadata]
 
 
@@ -81,14 +84,14 @@ def test_the_program_without_a_command_explains_itself() -> None:
 def test_the_version_says_which_speed_it_is() -> None:
     result = run("--version")
     assert result.exit_code == 0
-    assert result.stdout == f"tidegate {tidegate.__version__} ({speed()})\n"
+    assert result.stdout == VERSION
 
 
 def test_the_module_can_be_run() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tidegate", "--version"], capture_output=True, text=True, check=True
     )
-    assert done.stdout == f"tidegate {tidegate.__version__} ({speed()})\n"
+    assert done.stdout == VERSION
 
 
 def test_the_table_for_the_reference_has_a_row_for_every_setting() -> None:

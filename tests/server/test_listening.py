@@ -12,7 +12,8 @@ import pytest
 from tidegate.errors import ConfigError
 from tidegate.net import sockets
 from tidegate.server.config import Config
-from tidegate.server.server import Server, listen
+from tidegate.server.listening import listen
+from tidegate.server.server import Server
 from tidegate.testing.peer import Response
 
 from .running import UNTOUCHED, Client, Diary, running

@@ -12,6 +12,8 @@ from .settings import SettingsCommand, collected, settings_params
 
 __all__ = ["command"]
 
+_PLACES = ("bind", "uds", "fd")
+
 _OURS = {"reload": True, "workers": 1, "host": "127.0.0.1", "log_level": "debug"}
 
 
@@ -25,10 +27,10 @@ def _dev(ctx: click.Context, /, **options: Any) -> None:
 def _prefer(settings: Settings) -> None:
     """Set what development needs, save for what the command line says."""
     said = {name for name, given in settings.given.items() if given.origin.startswith("-")}
-    if said.isdisjoint(("uds", "fd")):
+    if said.isdisjoint(_PLACES):
         # Where the file says to listen is for production; its port will do.
-        settings.given.pop("uds", None)
-        settings.given.pop("fd", None)
+        for name in _PLACES:
+            settings.given.pop(name, None)
     for name, value in _OURS.items():
         if name not in said:
             settings.given[name] = Given(value, "tidegate dev")

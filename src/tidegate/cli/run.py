@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import click
 
 from ..errors import ConfigError
+from ..server.config import Config
 from ..server.run import serve
 from ..server.server import EXIT_STARTUP_FAILED, StartupFailed
 from ..server.sources import Settings
@@ -18,13 +20,16 @@ __all__ = ["command", "serve_settings"]
 
 @click.pass_context
 def _run(ctx: click.Context, /, **options: Any) -> None:
-    serve_settings(collected(ctx))
+    serve_settings(collected(ctx), lambda: collected(ctx).config())
 
 
-def serve_settings(settings: Settings) -> None:
-    """Serve; end the program with the status that says how it went, if not well."""
+def serve_settings(settings: Settings, again: Callable[[], Config] | None = None) -> None:
+    """Serve; end the program with the status that says how it went, if not well.
+
+    ``again`` reads the settings anew, for a reload.
+    """
     try:
-        serve(settings.config())
+        serve(settings.config(), again)
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
     except StartupFailed:

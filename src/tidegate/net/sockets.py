@@ -10,13 +10,14 @@ from pathlib import Path
 
 from ..errors import ConfigError
 
-__all__ = ["address_of", "inherited", "tcp", "unix"]
+__all__ = ["address_of", "beside", "inherited", "tcp", "unix"]
 
 
-def tcp(host: str, port: int, backlog: int) -> socket.socket:
+def tcp(host: str, port: int, backlog: int, reuse_port: bool = False) -> socket.socket:
     """Return a socket that listens on ``host`` (address or name) and ``port``.
 
-    Raises ``ConfigError`` if that place is taken, not ours, or not allowed.
+    With ``reuse_port`` others may share that place (``beside``).  Raises
+    ``ConfigError`` if that place is taken, not ours, or not allowed.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -28,6 +29,8 @@ def tcp(host: str, port: int, backlog: int) -> socket.socket:
     try:
         # A restart must not wait for old connections to time out.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind(address)
         listener.listen(backlog)
     except OSError as error:
@@ -37,8 +40,20 @@ def tcp(host: str, port: int, backlog: int) -> socket.socket:
     return listener
 
 
-def unix(path: str, backlog: int) -> socket.socket:
-    """Return a Unix socket that listens at ``path``, for everybody (mode 0666).
+def beside(listener: socket.socket, backlog: int) -> socket.socket:
+    """Return another socket at the place of one that was opened with ``reuse_port``.
+
+    The kernel divides connections between the two.  A Unix socket cannot be
+    shared so: it is returned itself.
+    """
+    if listener.family == socket.AF_UNIX:
+        return listener.dup()
+    host, port, *_ = listener.getsockname()
+    return tcp(host, port, backlog, reuse_port=True)
+
+
+def unix(path: str, backlog: int, mode: int = 0o666) -> socket.socket:
+    """Return a Unix socket that listens at ``path``, by default for everybody (mode 0666).
 
     A socket left behind by a server that died is replaced; one that still
     answers, or another kind of file, is not: ``ConfigError``.
@@ -52,7 +67,8 @@ def unix(path: str, backlog: int) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         listener.bind(path)
-        os.chmod(path, 0o666)
+        # Before it listens: nobody can have connected yet.
+        os.chmod(path, mode)
         listener.listen(backlog)
     except OSError as error:
         listener.close()

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from ..errors import ConfigError
 from .config import Config
 from .options import options_of
+from .sections.listening import ListeningSettings
 
 __all__ = ["GUNICORN", "HYPERCORN", "UVICORN", "Foreign"]
 
@@ -78,9 +79,9 @@ def _refused(names: str, note: str, key: str = "", takes_value: bool = True) -> 
 
 
 def _bind(text: str) -> Converted:
-    """Read ``HOST:PORT``, ``HOST``, ``:PORT``, ``unix:PATH`` or ``fd://NUMBER``."""
+    """Read ``HOST:PORT``, ``HOST``, ``:PORT``, ``unix:PATH`` or ``fd://NUMBER``, or several."""
     if "," in text:
-        raise ConfigError(f"a server listens on one place, not on {text!r}")
+        return {"bind": [place for each in text.split(",") for place in _place(_bind(each))]}
     if text.startswith("unix:"):
         return {"uds": text.removeprefix("unix:").removeprefix("//")}
     host, colon, port = text.removeprefix("tcp://").rpartition(":")
@@ -92,15 +93,21 @@ def _bind(text: str) -> Converted:
     return {"host": host, "port": options_of(Config)["port"].parse(port)}
 
 
-def _to_terminal(field: str) -> Callable[[str], Converted]:
-    def convert(text: str) -> Converted:
-        if text not in ("-", "None", ""):
-            raise ConfigError(
-                f"{text!r}: to log to a file, write a logging configuration (--log-config)"
-            )
-        return {field: text == "-"} if field else {}
+def _place(settings: Converted) -> list[str]:
+    """Return one place as our own ``bind`` has it."""
+    return ListeningSettings(**settings).places()
 
-    return convert
+
+def _healthcheck(text: str) -> Converted:
+    # Zero switches it off in both.
+    return {"timeout_worker_healthcheck": float(text)}
+
+
+def _access_file(text: str) -> Converted:
+    """Read where to log requests; nowhere, if it is not said."""
+    if text in ("None", ""):
+        return {"access_log": False}
+    return {"access_log": True, "access_logfile": text}
 
 
 def _folder(text: str) -> Converted:
@@ -122,7 +129,11 @@ def _not_here(note: str, *names: str) -> Iterable[Foreign]:
 
 _OWN_PARSER = "there is one implementation, Tidegate's own"
 _HOW_CALLED = "Tidegate looks at the application itself (see --interface)"
-_USER = "start Tidegate as that user; with systemd: User=, Group=, UMask="
+_PEOPLE = (
+    _same("-u --user", "user"),
+    _same("-g --group", "group"),
+    _same("-m --umask", "umask"),
+)
 _STATSD = "there is no statsd output"
 # Numbers and names of PROTOCOL_... in the ssl module that include TLS 1.2.
 _SPOKEN = ("2", "5", "16", "17", "SSLv23", "TLS", "TLS_SERVER", "TLSv1_2")
@@ -130,8 +141,6 @@ _VERSIONS = "TLS 1.2 and 1.3 are spoken, nothing older"
 
 UVICORN = (
     _ignored("--http", _OWN_PARSER),
-    _ignored("--http2", "Tidegate does not speak HTTP/2 yet", takes_value=False),
-    _ignored("--timeout-worker-healthcheck", "--guard-threshold reports a worker that is blocked"),
     _turned("--ssl-version", _tls_version, note=_VERSIONS),
 )
 """uvicorn's, save those that have the same name here."""
@@ -143,10 +152,10 @@ GUNICORN = (
     _same("--threads", "threads"),
     _ignored("-k --worker-class", _HOW_CALLED),
     _ignored("--worker-connections", "--limit-concurrency bounds the requests at once"),
-    _refused(
+    _turned(
         "-t --timeout",
-        "there is no limit for the whole request; --guard-threshold reports a blocked worker, "
-        "--timeout-head, --timeout-body and --timeout-write bound what clients may take",
+        _healthcheck,
+        note="a worker whose loop is blocked so long is replaced; WSGI threads may take longer",
     ),
     _same("--graceful-timeout", "timeout_graceful_shutdown"),
     _same("--keep-alive", "timeout_keep_alive", "keepalive"),
@@ -161,18 +170,16 @@ GUNICORN = (
     ),
     _turned("--chdir", _folder, note="modules are looked for there; the current folder stays"),
     _turned("--pythonpath", _folder),
-    _turned("--access-logfile", _to_terminal("access_log"), "accesslog"),
-    _turned("--error-logfile --log-file", _to_terminal(""), "errorlog"),
-    _refused(
-        "--access-logformat", "write a logging configuration (--log-config)", "access_log_format"
-    ),
+    _turned("--access-logfile", _access_file, "accesslog"),
+    _same("--error-logfile --log-file", "error_logfile", "errorlog"),
+    _same("--access-logformat", "access_log_format", "access_log_format"),
     _same("--log-level", "log_level", "loglevel"),
     _same("--log-config", "log_config", "logconfig"),
     _same("--log-config-json", "log_config", "logconfig_json"),
     _same("--forwarded-allow-ips", "forwarded_allow_ips"),
     _same("--root-path", "root_path"),
-    _ignored("--preload", "every worker imports the application", "preload_app", takes_value=False),
-    _ignored("--reuse-port", "workers share one listening socket", takes_value=False),
+    _same("--preload", "preload", "preload_app", takes_value=False),
+    _same("--reuse-port", "reuse_port", takes_value=False),
     _same("--reload", "reload", takes_value=False),
     _same("--reload-extra-file", "reload_includes", "reload_extra_files"),
     _ignored("--reload-engine", "watchfiles tells which files change"),
@@ -181,11 +188,16 @@ GUNICORN = (
     _ignored("--capture-output", "output stays where it goes", takes_value=False),
     _ignored("--no-sendfile", "there is no such switch", "sendfile", takes_value=False),
     *_not_here(_STATSD, "--statsd-host", "--statsd-prefix"),
-    _refused("-p --pid", "let the service manager track the process", "pidfile"),
-    *(_refused(name, _USER) for name in ("-u --user", "-g --group", "-m --umask")),
+    _same("-p --pid", "pid", "pidfile"),
+    *_PEOPLE,
     _refused("-D --daemon", "run it under a service manager", takes_value=False),
     _refused("-e --env", "set it in the environment, or use --env-file", "raw_env"),
-    _refused("--proxy-protocol", "the PROXY protocol is not understood", takes_value=False),
+    Foreign(
+        *_names("--proxy-protocol", ""),
+        lambda text: {"proxy_protocol": text.lower() not in ("off", "false")},
+        "every connection must begin with the header, from a peer in forwarded_allow_ips",
+        takes_value=False,
+    ),
     _same("--certfile", "ssl_certfile"),
     _same("--keyfile", "ssl_keyfile"),
     _same("--ca-certs", "ssl_ca_certs"),
@@ -213,19 +225,17 @@ HYPERCORN = (
     _same("--include-server-header", "server_header"),
     _same("--startup-timeout", "timeout_lifespan_startup"),
     _same("--shutdown-timeout", "timeout_lifespan_shutdown"),
-    _turned("--access-log --access-logfile", _to_terminal("access_log"), "accesslog"),
-    _turned("--error-log --error-logfile --log-file", _to_terminal(""), "errorlog"),
-    _refused(
-        "--access-logformat", "write a logging configuration (log_config)", "access_log_format"
-    ),
+    _turned("--access-log --access-logfile", _access_file, "accesslog"),
+    _same("--error-log --error-logfile --log-file", "error_logfile", "errorlog"),
+    _same("--access-logformat", "access_log_format", "access_log_format"),
     _same("--log-level", "log_level", "loglevel"),
     _same("--log-config", "log_config", "logconfig"),
     _same("--reload", "reload", "use_reloader", takes_value=False),
     _ignored("--debug", "use log_level", takes_value=False),
     _ignored("--server-name", "a proxy in front can choose by name", "server_names"),
     *_not_here(_STATSD, "--statsd-host", "--statsd-prefix"),
-    _refused("-p --pid", "let the service manager track the process", "pid_path"),
-    *(_refused(name, _USER) for name in ("-u --user", "-g --group", "-m --umask")),
+    _same("-p --pid", "pid", "pid_path"),
+    *_PEOPLE,
     *(
         _refused(name, "a server listens on one place")
         for name in ("--insecure-bind", "--quic-bind")
@@ -238,6 +248,6 @@ HYPERCORN = (
     _same("--verify-mode", "ssl_cert_reqs"),
     _same("--ssl-handshake-timeout", "timeout_tls_handshake"),
     _refused("--verify-flags", "revocation lists are not read"),
-    _ignored("--alpn-protocols", "offered is what is spoken: http/1.1"),
+    _ignored("--alpn-protocols", "offered is what is spoken: h2 and http/1.1"),
 )
 """hypercorn's; some can only stand in its configuration file."""

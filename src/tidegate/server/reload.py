@@ -29,10 +29,11 @@ from ..errors import ConfigError
 from .config import Config
 from .environment import read_env_file
 from .failure import FailurePage, described
+from .listening import announce, listen
 from .live import LiveReload
 from .logs import configure
 from .loops import run_in_loop
-from .server import EXIT_STARTUP_FAILED, Server, StartupFailed, announce, listen
+from .server import EXIT_STARTUP_FAILED, Server, StartupFailed
 from .supervisor import cause
 from .watch import Watcher
 
@@ -235,7 +236,10 @@ def _serve(config: Config, listeners: list[socket.socket]) -> str:
         quick = dataclasses.replace(
             config,
             timeout_graceful_shutdown=min(config.timeout_graceful_shutdown, _REQUEST_SECONDS),
+            timeout_stream_drain=min(config.timeout_stream_drain, _SOCKET_SECONDS),
             timeout_ws_drain=min(config.timeout_ws_drain, _SOCKET_SECONDS),
+            drain_delay=0.0,
+            drain_linger=0.0,
             timeout_lifespan_shutdown=min(config.timeout_lifespan_shutdown, _LIFESPAN_SECONDS),
         )
         run_in_loop(quick, lambda: _Server(quick).serve(listeners))
@@ -267,6 +271,8 @@ def _show(config: Config, listeners: list[socket.socket], failure: str) -> None:
         guard=False,
         limit_max_requests=None,
         timeout_graceful_shutdown=_REQUEST_SECONDS,
+        drain_delay=0.0,
+        drain_linger=0.0,
     )
     run_in_loop(settings, lambda: _Server(settings).serve(listeners))
 

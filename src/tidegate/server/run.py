@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..asgi import Application
@@ -32,8 +33,11 @@ def run(app: Application | str, **settings: Any) -> None:
     serve(config)
 
 
-def serve(config: Config) -> None:
-    """Serve as configured, in this process or, with ``workers`` or ``reload``, in others."""
+def serve(config: Config, again: Callable[[], Config] | None = None) -> None:
+    """Serve as configured, in this process or, with ``workers`` or ``reload``, in others.
+
+    ``again`` reads the configuration anew when a supervisor is asked to reload.
+    """
     if config.reload:
         # Reads the environment file anew at each start.
         if serve_and_reload(config):
@@ -41,8 +45,8 @@ def serve(config: Config) -> None:
         return
     if config.env_file is not None:
         read_env_file(config.env_file)
-    if config.workers > 1:
-        if supervise(config):
+    if config.is_supervised():
+        if supervise(config, again):
             raise StartupFailed("the application did not start")
     else:
         # The server's futures and events belong to the running loop.

@@ -1,59 +1,69 @@
-"""Several worker processes on the same listening sockets.
+"""Who keeps the workers alive?  One process that serves nothing itself.
 
-The supervisor opens the sockets, starts the workers, replaces those that die
-and passes on the request to stop.  It never runs the application itself.
+It opens the sockets, looks after the workers in their slots, and does what
+signals and the control socket ask for: reload, more or fewer workers, another
+server in its place, the end.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import multiprocessing
 import os
+import shutil
 import signal
-import socket
 import sys
+import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from multiprocessing.connection import wait
-from multiprocessing.process import BaseProcess
-from types import FrameType
+from pathlib import Path
+from typing import Any
 
-from ..errors import ConfigError
+from ..errors import ConfigError, TidegateError
+from .channel import Channel
+from .child import Child, cause
 from .config import Config
+from .fleet import Fleet
+from .listening import Listeners, announce, remove
 from .logs import configure
-from .loops import leave_threads_behind, run_in_loop
-from .server import EXIT_STARTUP_FAILED, Server, StartupFailed, announce, listen
+from .notify import notify, reloading, watchdog_seconds
+from .observer import Call
+from .presence import appear, vanish
+from .server import EXIT_STARTUP_FAILED
+from .slots import Slots
 from .tls import certificates
+from .upgrade import Upgrade
 
 __all__ = ["Supervisor", "cause", "supervise"]
 
 logger = logging.getLogger("tidegate.error")
 
-# A worker that dies at once must not be started again at once.
-_FIRST_PAUSE = 0.5
-_LONGEST_PAUSE = 30.0
-_HEALTHY_SECONDS = 30.0
+_LOOK_SECONDS = 0.25
 
-# On top of what the workers' own budgets allow.
-_KILL_AFTER = 10.0
+# For the stacks of a worker that hangs to be written.
+_STACK_SECONDS = 0.5
 
 
 class Supervisor:
-    """Keeps ``config.workers`` processes alive until asked to stop."""
+    """Keeps ``config.workers`` processes alive until asked to stop.
 
-    def __init__(self, config: Config) -> None:
+    ``again`` reads the configuration anew, for SIGHUP.
+    """
+
+    def __init__(self, config: Config, again: Callable[[], Config] | None = None) -> None:
         if not isinstance(config.app, str):
             raise ConfigError("workers: several need the target as 'module:attribute'")
         self.config = config
-        self._context = multiprocessing.get_context("spawn")
-        self._workers: dict[BaseProcess, float] = {}  # and when each was started
-        self._listeners: list[socket.socket] = []
-        self._stopping = False
-        self._pause = _FIRST_PAUSE
-        self._due: list[float] = []  # when to start replacements
-        self._startup_failed = False
-        self._wake_reader, self._wake_writer = os.pipe()
-        os.set_blocking(self._wake_writer, False)
+        self._again = again or (lambda: config)
+        self._listeners = Listeners()
+        self._stopping = asyncio.Event()
+        self._slots = Slots(config, self._listeners, self._answer, self._on_end, self._stopping)
+        self._upgrade = Upgrade(self._listeners)
+        self._fleet: Fleet  # from the moment on that there is a loop
+        self._appeared = False
+        self._reloading: asyncio.Task[None] | None = None  # None until the first time
+        self._reload_again = False
 
     def run(self) -> int:
         """Run until all workers have ended; return the exit status."""
@@ -62,121 +72,195 @@ class Supervisor:
         if shown is not None:
             # Here once, rather than in every worker.
             shown.warn()
-        self._listeners = listen(self.config)
-        before = {n: signal.signal(n, self._on_signal) for n in (signal.SIGINT, signal.SIGTERM)}
+        self._listeners.open(self.config)
+        folder = Path(tempfile.mkdtemp(prefix="tidegate-"))
+        self._slots.folder = folder
         try:
-            announce(self._listeners, self.config)
-            logger.info(
-                "Starting %d workers, supervised by process %d", self.config.workers, os.getpid()
-            )
-            for _ in range(self.config.workers):
-                self._start()
-            self._watch()
+            return asyncio.run(self._run())
         finally:
-            self._end()
-            for signum, handler in before.items():
-                signal.signal(signum, handler)
-            # Not before: the handlers write to it.
-            os.close(self._wake_reader)
-            os.close(self._wake_writer)
-        return EXIT_STARTUP_FAILED if self._startup_failed else 0
+            self._listeners.close()
+            shutil.rmtree(folder, ignore_errors=True)
+            vanish(self.config.pid)
+            if not self._upgrade.done:
+                remove(self.config)
 
-    def _watch(self) -> None:
-        while not self._stopping:
-            now = time.monotonic()
-            due = [moment for moment in self._due if moment <= now]
-            self._due = [moment for moment in self._due if moment > now]
-            for _ in due:
-                self._start()
-            timeout = min(self._due) - now if self._due else None
-            ready = wait([self._wake_reader, *(w.sentinel for w in self._workers)], timeout)
-            if self._wake_reader in ready:
-                os.read(self._wake_reader, 1024)
-            for worker in [w for w in self._workers if w.exitcode is not None]:
-                self._on_death(worker)
-
-    def _start(self) -> None:
-        worker = self._context.Process(target=_work, args=(self.config, self._listeners))
-        worker.start()
-        self._workers[worker] = time.monotonic()
-
-    def _on_death(self, worker: BaseProcess) -> None:
-        lived = time.monotonic() - self._workers.pop(worker)
-        if self._stopping:
-            return
-        if worker.exitcode == EXIT_STARTUP_FAILED:
-            # The reason is logged, and the next one would fail the same way.
-            self._startup_failed = self._stopping = True
-            return
-        if worker.exitcode == 0:
-            logger.info("Worker %d has served its requests; starting another", worker.pid)
-            self._start()
-            return
-        self._pause = _FIRST_PAUSE if lived > _HEALTHY_SECONDS else self._pause
-        logger.error(
-            "Worker %d died after %.0f s (%s); starting another in %.1f s",
-            worker.pid,
-            lived,
-            cause(worker.exitcode),
-            self._pause,
-        )
-        self._due.append(time.monotonic() + self._pause)
-        self._pause = min(self._pause * 2, _LONGEST_PAUSE)
-
-    def _end(self) -> None:
-        """Ask the workers to stop, wait, and kill those that do not."""
-        for listener in self._listeners:
-            listener.close()
-        for worker in self._workers:
-            worker.terminate()
-        config = self.config
-        seconds = config.timeout_graceful_shutdown + config.timeout_lifespan_shutdown + _KILL_AFTER
-        deadline = time.monotonic() + seconds
-        for worker in self._workers:
-            worker.join(max(0.0, deadline - time.monotonic()))
-            if worker.exitcode is None:
-                logger.error("Worker %d did not stop; killing it", worker.pid)
-                worker.kill()
-                worker.join()
-        if config.uds is not None:
-            with suppress(FileNotFoundError):
-                os.unlink(config.uds)
+    async def _run(self) -> int:
+        self._fleet = Fleet(self.config, self._channels, self._orders())
+        self._listen_to_signals()
+        announce(self._listeners.all(), self.config)
+        count = self._slots.wanted
+        workers = "1 worker" if count == 1 else f"{count} workers"
+        logger.info("Starting %s, supervised by process %d", workers, os.getpid())
+        self._fleet.control.start()
+        try:
+            self._slots.resize(count)
+            await self._look()
+        finally:
+            self._stopping.set()
+            notify("STOPPING=1")
+            await self._slots.end()
+            self._fleet.control.stop()
         logger.info("All workers have stopped")
+        return EXIT_STARTUP_FAILED if self._slots.startup_failed else 0
 
-    def _on_signal(self, signum: int, frame: FrameType | None) -> None:
-        if self._stopping and signum == signal.SIGINT:
+    async def _look(self) -> None:
+        """Look after the workers, until we are to stop."""
+        watchdog = watchdog_seconds()
+        due = time.monotonic()
+        while not self._stopping.is_set():
+            for child in list(self._slots.current.values()):
+                self._check(child)
+            if watchdog is not None and time.monotonic() >= due:
+                notify("WATCHDOG=1")
+                due = time.monotonic() + watchdog
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), _LOOK_SECONDS)
+
+    def _check(self, child: Child) -> None:
+        patience = child.config.timeout_worker_healthcheck
+        if patience and child.silence() > patience and not child.hung:
+            child.hung = True
+            logger.error(
+                "The event loop of worker %d has been blocked for %.0f s", child.pid, patience
+            )
+            child.send(signal.SIGQUIT)  # where does it stand?
+            asyncio.get_running_loop().call_later(_STACK_SECONDS, child.send, signal.SIGKILL)
+            return
+        why = child.worn_out()
+        if why:
+            self._slots.recycle(child, why)
+
+    # -- what workers say ----------------------------------------------------
+
+    def _answer(self, child: Child, name: str, args: dict[str, Any]) -> Any:
+        """Do what a worker calls for."""
+        if name == "ready":
+            child.beat = time.monotonic()
+            child.ready.set()
+            self._on_ready()
+        elif name == "beat":
+            child.beat = time.monotonic()
+            child.rss, child.connections = args["rss"], args["connections"]
+        elif name == "enough":
+            self._slots.recycle(child, args["why"])
+        else:
+            return self._fleet.answer(child.pid, name, args)
+        return None
+
+    def _on_ready(self) -> None:
+        ready = sum(each.ready.is_set() for each in self._slots.children)
+        if self._appeared or ready < self._slots.wanted:
+            return
+        self._appeared = True
+        try:
+            appear(self.config.pid, ready)
+        except ConfigError as error:
+            logger.error("%s", error)
+        logger.info("Workers ready: %d", ready)
+        self._upgrade.finish()
+
+    def _on_end(self, child: Child) -> None:
+        self._fleet.ended(child.pid, replaced=not self._stopping.is_set())
+
+    def _channels(self) -> dict[int, Channel]:
+        return {
+            each.pid: each.channel
+            for each in self._slots.children
+            if each.channel is not None and each.ready.is_set()
+        }
+
+    # -- orders --------------------------------------------------------------
+
+    def _orders(self) -> dict[str, Call]:
+        """Return what the control socket may order."""
+        return {
+            "drain": lambda args: self.stop(),
+            "reload": lambda args: self.reload(),
+            "recycle": lambda args: self.recycle(args.get("pid")),
+        }
+
+    def stop(self) -> None:
+        """Stop everything."""
+        self._stopping.set()
+
+    def recycle(self, pid: int | None) -> None:
+        """Replace one worker, or all.  Raises ``ConfigError`` if there is no such worker."""
+        chosen = [each for each in self._slots.current.values() if pid in (None, each.pid)]
+        if not chosen:
+            raise ConfigError(f"there is no worker {pid}")
+        for child in chosen:
+            self._slots.recycle(child, "is to be replaced")
+
+    def resize(self, change: int) -> None:
+        """Have so many workers more, or less, but one."""
+        wanted = max(1, self._slots.wanted + change)
+        logger.info("Workers from now on: %d", wanted)
+        self._slots.resize(wanted)
+
+    def reload(self) -> None:
+        """Read the configuration anew and replace all workers, one after the other."""
+        if self._reloading is not None and not self._reloading.done():
+            self._reload_again = True
+        else:
+            self._reloading = asyncio.ensure_future(self._reload())
+
+    async def _reload(self) -> None:
+        while not self._stopping.is_set():
+            self._reload_again = False
+            reloading()
+            await self._reload_once()
+            notify("READY=1")
+            if not self._reload_again:
+                return
+
+    async def _reload_once(self) -> None:
+        slots = self._slots
+        try:
+            config = self._again()
+            configure(config)
+            self._listeners.open(config)
+        except TidegateError as error:
+            configure(self.config)
+            logger.error("Nothing is reloaded, the workers stay as they are: %s", error)
+            return
+        logger.info("Reloading: replacing the workers, one after the other")
+        for slot in sorted(slots.current):
+            if self._stopping.is_set():
+                return
+            if not await slots.replace(slot, config):
+                configure(self.config)
+                logger.error("The new worker did not start; those that serve stay as they are")
+                return
+        changed = config.workers != self.config.workers
+        self.config = slots.config = config
+        slots.resize(config.workers if changed else slots.wanted)
+        logger.info("Reloaded")
+
+    # -- signals -------------------------------------------------------------
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self.stop)
+        loop.add_signal_handler(signal.SIGINT, self._on_interrupt)
+        if sys.platform != "win32":
+            loop.add_signal_handler(signal.SIGHUP, self.reload)
+            loop.add_signal_handler(signal.SIGTTIN, self.resize, 1)
+            loop.add_signal_handler(signal.SIGTTOU, self.resize, -1)
+            loop.add_signal_handler(signal.SIGUSR2, self._upgrade.begin)
+            loop.add_signal_handler(signal.SIGQUIT, self._pass_on, signal.SIGQUIT)
+
+    def _on_interrupt(self) -> None:
+        if self._stopping.is_set():
             # A terminal's Ctrl+C reaches the workers as well; repeat for those
             # that were started without one.
-            for worker in self._workers:
-                if worker.pid is not None and worker.exitcode is None:
-                    os.kill(worker.pid, signal.SIGINT)
-        self._stopping = True
-        os.write(self._wake_writer, b"!")
+            self._pass_on(signal.SIGINT)
+        self._stopping.set()
+
+    def _pass_on(self, signum: int) -> None:
+        for child in self._slots.children:
+            child.send(signum)
 
 
-def supervise(config: Config) -> int:
+def supervise(config: Config, again: Callable[[], Config] | None = None) -> int:
     """Serve with ``config.workers`` processes; return the exit status."""
-    return Supervisor(config).run()
-
-
-def _work(config: Config, listeners: list[socket.socket]) -> None:
-    """What a worker process does."""
-    try:
-        run_in_loop(config, lambda: Server(config).serve(listeners))
-        leave_threads_behind()
-    except (StartupFailed, ConfigError) as error:
-        if isinstance(error, ConfigError):
-            logger.error("%s", error)
-        sys.exit(EXIT_STARTUP_FAILED)
-    except KeyboardInterrupt:
-        sys.exit(130)
-
-
-def cause(exitcode: int | None) -> str:
-    """Say how a process ended."""
-    if exitcode is not None and exitcode < 0:
-        try:
-            return f"signal {signal.Signals(-exitcode).name}"
-        except ValueError:
-            return f"signal {-exitcode}"
-    return f"exit status {exitcode}"
+    return Supervisor(config, again).run()
