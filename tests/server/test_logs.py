@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from tidegate.errors import ConfigError
+from tidegate.http import Head
 from tidegate.server.config import Config
 from tidegate.server.logs import TRACE, configure
+from tidegate.trace import request_id, traceparent
 
 logger = logging.getLogger("tidegate.error")
 
@@ -175,3 +177,125 @@ def test_a_configuration_that_cannot_be_used_is_refused_by_name(
         configure(Config("a:b", log_config=str(path)))
     assert "log_config" in str(caught.value)
     assert name in str(caught.value)
+
+
+# Formats and files.
+
+
+class Over:
+    """A request that is over."""
+
+    head = Head("GET", b"/path?q", b"/path", b"q", "1.1", [(b"user-agent", b"curl/8")])
+    names = None
+    size = 3
+    started_at = 0.0
+    first_at = 0.0
+    fields = ()
+
+
+def note(config: Config) -> None:
+    """Log a request and something else."""
+    configure(config)
+    log = config.access()
+    assert log is not None
+    log.write(Over(), ("10.0.0.1", 5), 200)
+    logger.warning("else")
+
+
+def test_requests_can_be_logged_in_the_combined_format(capsys: pytest.CaptureFixture[str]) -> None:
+    note(Config("a:b", access_log_format="combined"))
+    line, other = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r'10\.0\.0\.1 - - \[.*\] "GET /path\?q HTTP/1\.1" 200 3 "-" "curl/8"', line)
+    assert other.endswith("WARNING else")
+
+
+def test_everything_can_be_logged_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    note(Config("a:b", log_format="json"))
+    try:
+        raise ZeroDivisionError("nought")
+    except ZeroDivisionError:
+        logger.exception("bad")
+    request, other, bad = map(json.loads, capsys.readouterr().err.splitlines())
+    assert (request["status"], request["user_agent"]) == (200, "curl/8")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", other.pop("time"))
+    assert other == {"level": "warning", "logger": "tidegate.error", "message": "else"}
+    assert bad["exception"].endswith("ZeroDivisionError: nought")
+
+
+def test_a_line_of_text_is_the_message_of_an_object(capsys: pytest.CaptureFixture[str]) -> None:
+    note(Config("a:b", log_format="json", access_log_format="%(m)s %(s)s"))
+    request = json.loads(capsys.readouterr().err.splitlines()[0])
+    assert (request["logger"], request["message"]) == ("tidegate.access", "GET 200")
+
+
+def test_requests_can_have_a_file_of_their_own(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "access.log"
+    note(Config("a:b", access_logfile=str(path), access_log_format="%(r)s"))
+    assert path.read_text() == "GET /path?q HTTP/1.1\n"
+    assert "path" not in capsys.readouterr().err
+    # What rotates logs moves it away.
+    path.rename(tmp_path / "access.log.1")
+    logging.getLogger("tidegate.access").info("new")
+    assert path.read_text().endswith("new\n")
+
+
+def test_requests_can_be_logged_to_the_standard_output(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    note(Config("a:b", access_logfile="-", access_log_format="%(r)s"))
+    out, err = capsys.readouterr()
+    assert out == "GET /path?q HTTP/1.1\n"
+    assert err.endswith("WARNING else\n")
+
+
+def test_the_log_can_have_a_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "error.log"
+    note(Config("a:b", error_logfile=str(path)))
+    lines = path.read_text().splitlines()
+    assert [line.split()[-1] for line in lines] == ["3B", "else"]
+    assert capsys.readouterr().err == ""
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    path = str(tmp_path / "missing" / "log")
+    with pytest.raises(ConfigError, match=r"access_logfile: cannot write to .*: No such file"):
+        configure(Config("a:b", access_logfile=path))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"access_log_format": "%(nothing)s"}, "access_log_format: '%(nothing)s' is not an atom"),
+        ({"access_log_format": "jsno"}, "did you mean 'json'?"),
+        ({"request_id_header": "Content-Length"}, "has a meaning of its own"),
+        ({"request_id_header": "Request ID"}, "is not a token"),
+        ({"access_logfile": "a", "log_config": {"version": 1}}, "both say where to log"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_refused(settings: Any, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Config("a:b", **settings)
+    assert words in str(caught.value)
+
+
+def test_lines_have_the_id_of_their_request(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(Config("a:b", request_id_header="X-Request-ID"))
+    token = request_id.set("mine")
+    logger.info("one")
+    request_id.reset(token)
+    logger.info("other")
+    one, other = capsys.readouterr().err.splitlines()
+    assert one.endswith("INFO    [mine] one")
+    assert other.endswith("INFO    other")
+
+
+def test_objects_have_the_names_of_their_request(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(Config("a:b", log_format="json", trace_context=True))
+    parent = traceparent.set("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+    logger.info("one")
+    traceparent.reset(parent)
+    entry = json.loads(capsys.readouterr().err)
+    assert entry["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
+    assert "request_id" not in entry

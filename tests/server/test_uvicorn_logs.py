@@ -7,12 +7,13 @@ import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from tidegate.errors import ConfigError
 from tidegate.exchange.access import AccessLog
+from tidegate.http import Head
 from tidegate.server.config import Config
 from tidegate.server.logs import configure
 from tidegate.server.uvicorn_logs import AccessFormatter, DefaultFormatter, adapted, is_for_uvicorn
@@ -50,10 +51,30 @@ def restored_uvicorn_loggers() -> Iterator[None]:
         one.handlers.clear()
 
 
+class Over:
+    """A request that is over."""
+
+    head = Head("GET", b"/a?b", b"/a", b"b", "1.1", [])
+    names = None
+    size = 3
+    started_at = 0.0
+    first_at = 0.0
+    fields = ()
+
+
+class OverSocket:
+    """A socket that is not."""
+
+    scope: ClassVar[dict[str, Any]] = {"client": ("10.0.0.1", 5)}
+    names = None
+    target = b"/socket"
+    started_at = 0.0
+
+
 def log() -> None:
     log = AccessLog()
-    log.write(("10.0.0.1", 5), ("GET", b"/a?b", "1.1"), 404, 0.5, 3)
-    log.write_socket(("10.0.0.1", 5), b"/socket", "accepted", None, 0.0)
+    log.write(Over(), ("10.0.0.1", 5), 404)
+    log.write_socket(OverSocket(), "accepted", None)
     logging.getLogger("tidegate.error").info("running")
 
 

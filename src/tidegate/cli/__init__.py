@@ -16,6 +16,8 @@ from .._version import __version__
 
 __all__ = ["command", "main", "program"]
 
+_PYTHON = ".".join(map(str, sys.version_info[:3]))
+
 # Name, module and what it does.
 _COMMANDS = {
     "run": ("run", "Serve an application."),
@@ -25,6 +27,8 @@ _COMMANDS = {
     "routes": ("routes", "List the routes of an application."),
     "explain": ("explain", "Show how a request would be served."),
     "openapi": ("openapi", "Print or compare the OpenAPI document."),
+    "top": ("top", "Watch a server that runs."),
+    "ctl": ("ctl", "Ask a server that runs, or tell it something."),
     "import-config": ("imports", "Write tidegate.toml from another server's settings."),
 }
 
@@ -74,7 +78,7 @@ def _fail(text: str) -> NoReturn:
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(__version__, message=f"tidegate %(version)s ({speed()})")
+@click.version_option(__version__, message=f"tidegate %(version)s ({speed()}, Python {_PYTHON})")
 @click.pass_context
 def main(ctx: click.Context) -> None:
     """Tidegate serves ASGI applications."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import time
 
+from .ended import Ended, EndedRequest, EndedSocket
+from .formats import Line, escaped
 from .out import Address
 
 __all__ = ["CLIENT_LEFT", "AccessLog", "format_address"]
@@ -17,48 +20,52 @@ class AccessLog:
 
     The arguments of each record are client, method, target, HTTP version and
     status, as existing formatters expect, then milliseconds and bytes of content.
+    With a ``line``, records also have an attribute ``access``: what that
+    returns for the request.  A WebSocket then has one line, when it is closed.
     """
 
-    def __init__(self, logger: logging.Logger | None = None) -> None:
+    def __init__(self, line: Line | None = None, logger: logging.Logger | None = None) -> None:
+        self._line = line
         self._logger = logger or logging.getLogger("tidegate.access")
 
-    def write(
-        self,
-        client: Address | None,
-        request: tuple[str, bytes, str],
-        status: int,
-        seconds: float,
-        size: int,
-    ) -> None:
-        """Log one request: ``request`` is method, target as received and version."""
-        method, target, version = request
+    def write(self, request: EndedRequest, client: Address | None, status: int) -> None:
+        """Log one request."""
+        if not self._logger.isEnabledFor(logging.INFO):
+            return
+        seconds = time.perf_counter() - request.started_at
+        extra = None if request.names is None else request.names.fields()
+        if self._line is not None:
+            extra = {"access": self._line(Ended.request(request, client, status)), **(extra or {})}
+        head = request.head
         self._logger.info(
             '%s - "%s %s HTTP/%s" %d %.1fms %dB',
             format_address(client),
-            method,
+            head.method,
             # Checked on arrival: visible ASCII only, so nothing to escape.
-            target.decode("ascii"),
-            version,
+            head.target.decode("ascii"),
+            head.version,
             status,
             seconds * 1000,
-            size,
+            request.size,
+            extra=extra,
         )
 
-    def write_socket(
-        self,
-        client: Address | None,
-        target: bytes,
-        what: str,
-        code: int | None,
-        seconds: float,
-    ) -> None:
+    def write_socket(self, socket: EndedSocket, what: str, code: int | None) -> None:
         """Log that a WebSocket was accepted or closed, with the close code."""
-        address, path = format_address(client), target.decode("ascii")
+        if not self._logger.isEnabledFor(logging.INFO):
+            return
+        address = format_address(socket.scope["client"])
+        path = socket.target.decode("ascii")
         if code is None:
-            self._logger.info('%s - "WebSocket %s" [%s]', address, path, what)
-        else:
-            text = '%s - "WebSocket %s" [%s %d] %.1fs'
-            self._logger.info(text, address, path, what, code, seconds)
+            if self._line is None:
+                self._logger.info('%s - "WebSocket %s" [%s]', address, path, what)
+            return
+        extra = None if socket.names is None else socket.names.fields()
+        if self._line is not None:
+            extra = {"access": self._line(Ended.socket(socket, code)), **(extra or {})}
+        text = '%s - "WebSocket %s" [%s %d] %.1fs'
+        seconds = time.perf_counter() - socket.started_at
+        self._logger.info(text, address, path, what, code, seconds, extra=extra)
 
 
 def format_address(address: Address | None) -> str:
@@ -66,6 +73,9 @@ def format_address(address: Address | None) -> str:
     if address is None:
         return "-"
     host, port = address
+    if not (host.isascii() and host.isprintable()):
+        # A proxy passes on what clients write.
+        host = escaped(host.encode("utf-8", "surrogateescape"))
     if port is None:
         return host
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
