@@ -85,7 +85,7 @@ class Deaf(Lifespan):
 
 
 async def test_idle_connections_are_closed_at_once() -> None:
-    async with running(Diary()) as server:
+    async with running(Diary(), drain_linger=0) as server:
         client, silent = await server.connect(), await server.connect()
         client.ask()
         await client.answer()

@@ -6,6 +6,7 @@ import dataclasses
 
 from ...net.timeouts import Timeouts
 from ...wire.http1.limits import Http1Limits
+from ...wire.http2.limits import Http2Limits
 from ..options import option
 
 __all__ = ["LimitSettings", "TimeoutSettings"]
@@ -17,6 +18,18 @@ class LimitSettings:
 
     limit_concurrency: int | None = option(
         None, "Answer 503 to more requests at once than this.", group="Limits", least=1
+    )
+    limit_queue: int = option(
+        0, "Let this many more wait, in their order.", group="Limits", least=0
+    )
+    limit_connections: int | None = option(
+        None, "Close further connections at once.", group="Limits", least=1
+    )
+    limit_connections_per_address: int | None = option(
+        None,
+        "Close further connections of one client; not those of trusted peers.",
+        group="Limits",
+        least=1,
     )
     limit_max_requests: int | None = option(
         None, "Stop after this many requests.", group="Limits", least=1
@@ -49,6 +62,9 @@ class LimitSettings:
         group="Limits",
         least=1,
     )
+    http2_max_concurrent_streams: int = option(
+        128, "Requests at once on one HTTP/2 connection; more are refused.", group="Limits", least=1
+    )
 
     def http1(self) -> Http1Limits:
         """Return how much peers may send."""
@@ -57,6 +73,17 @@ class LimitSettings:
             max_fields=self.max_fields,
             max_target_size=min(self.max_target_size, self.max_head_size),
             max_body_size=self.max_body_size,
+        )
+
+    def http2_limits(self, websocket: bool) -> Http2Limits:
+        """Return how much peers may send in HTTP/2; ``websocket``: it may carry sockets."""
+        return Http2Limits(
+            max_concurrent_streams=self.http2_max_concurrent_streams,
+            max_head_size=self.max_head_size,
+            max_fields=self.max_fields,
+            max_target_size=min(self.max_target_size, self.max_head_size),
+            max_body_size=self.max_body_size,
+            websocket=websocket,
         )
 
 
@@ -90,6 +117,20 @@ class TimeoutSettings:
         "Bytes a second that bodies and responses must move; 0 is off.",
         group="Timeouts",
         least=0,
+    )
+    timeout_request: float = option(
+        0.0,
+        "Seconds for a whole request; then 504, or the end of the connection; 0 is off.",
+        group="Timeouts",
+        least=0,
+    )
+    timeout_header: str | None = option(
+        None,
+        "The request header in which clients may ask for fewer seconds, such as Request-Timeout.",
+        group="Timeouts",
+    )
+    queue_timeout: float = option(
+        5.0, "Seconds that a request waits because of --limit-queue.", group="Timeouts", least=0
     )
     timeout_graceful_shutdown: float = option(
         30.0, "Seconds that requests in progress have at shutdown.", group="Timeouts", least=0
