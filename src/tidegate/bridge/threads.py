@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Literal, TypeVar, TypeVarTuple
 
 from ..errors import UsageError
+from .assignment import assignment_of
 from .pool import PoolFull, PoolMetrics, ThreadLimits, ThreadPool
 
 __all__ = [
@@ -33,7 +34,10 @@ class Pools:
         self._guards: dict[asyncio.AbstractEventLoop, AsyncGenerator[None, None]] = {}
 
     def configure(self, name: str, limits: ThreadLimits) -> None:
-        """Say how large a pool is; loops that have asked for it already keep theirs."""
+        """Say how large a pool is, unless the operator has said so.
+
+        Loops that have asked for it already keep theirs.
+        """
         self._limits[name] = limits
 
     def get(self, name: str = "default") -> ThreadPool:
@@ -44,7 +48,10 @@ class Pools:
             mine = self._open(loop)
         pool = mine.get(name)
         if pool is None:
+            told = assignment_of(name)
             limits = self._limits.get(name)
+            if told is not None and told.kind == "thread":
+                limits = ThreadLimits(threads=told.workers or 8, max_queue=told.max_queue)
             if limits is None:
                 known = ", ".join(sorted(self._limits))
                 raise UsageError(

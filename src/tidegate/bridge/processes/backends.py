@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import concurrent.futures
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from importlib import import_module
 
 from ...errors import ConfigError
+from ..assignment import assignment_of
 from .executor import ExecutorPool
 from .interface import Pool
 from .limits import ProcessLimits
@@ -29,8 +31,14 @@ def open_pool(
 
     It is ``process``, ``thread``, ``interpreter`` (Python 3.14 and newer) or
     ``dask://HOST:PORT``.  Raises ``ConfigError`` for anything else, and for a
-    ``setup`` where there are no workers of ours that could call it.
+    ``setup`` where there are no workers of ours that could call it.  What the
+    operator says about a pool of this name (``[pools.NAME]``) comes first.
     """
+    told = assignment_of(name)
+    if told is not None:
+        backend = told.backend
+        limits = replace(limits or ProcessLimits(), max_queue=told.max_queue)
+        limits.workers = told.workers or limits.workers
     if backend == "process":
         return ProcessPool(name, limits, setup=setup, context=context)
     limits = limits or ProcessLimits()

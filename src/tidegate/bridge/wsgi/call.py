@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from ...errors import AppError
 from ...http import CODING, CONNECTION, field, phrase
-from .environ import Environ
+from .environ import Environ, FileWrapper
 from .reply import Reply, Start
 
 __all__ = ["Application", "Call", "ExcInfo"]
@@ -113,6 +113,8 @@ class Call:
         if isinstance(iterable, str | bytes | bytearray):
             kind = type(iterable).__name__
             raise AppError(f"the application returned {kind}; it must be [content]")
+        if type(iterable) is FileWrapper and self._send_file(iterable):
+            return
         last = _length(iterable) == 1
         for chunk in iterable:
             if type(chunk) is not bytes:
@@ -121,6 +123,19 @@ class Call:
             if chunk and self._put(chunk, last):
                 return
         self._put(b"", True)
+
+    def _send_file(self, wrapper: FileWrapper) -> bool:
+        """Hand over a file as such, where that can be done (PEP 3333, file_wrapper)."""
+        if self._start is None or self._head_only or not self._reply.takes_files:
+            return False
+        part = wrapper.part(self._remaining)
+        if part is None:
+            return False
+        if self._remaining is not None:
+            self._remaining -= part.size
+        self._reply.put_file(None if self._sent else self._start, part)
+        self._sent = True
+        return True
 
     def _only(self, chunk: bytes) -> bytes:
         """Return what may be sent of the only chunk there is."""

@@ -7,13 +7,18 @@ underscore, ``Proxy``, and the fields that are about the connection.
 
 from __future__ import annotations
 
+import io
+import os
+import stat
 from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from urllib.parse import unquote_to_bytes
 
 from ..._version import __version__
-from ...errors import BadRequest
+from ...errors import AppError, BadRequest
+from ...http import field
 from .log import ErrorLog
+from .reply import FilePart
 
 __all__ = [
     "Address",
@@ -23,6 +28,7 @@ __all__ = [
     "add_headers",
     "add_server",
     "add_target",
+    "early_links",
     "template",
 ]
 
@@ -51,6 +57,10 @@ _keys: dict[bytes, str] = {}
 _BLOCK_SIZE = 64 * 1024
 
 
+# What open() returns for bytes.
+_FILES = (io.BufferedReader, io.BufferedRandom, io.FileIO)
+
+
 class _File(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
@@ -63,6 +73,24 @@ class FileWrapper:
         self.blksize = max(blksize, _BLOCK_SIZE)
         if hasattr(filelike, "close"):
             self.close = filelike.close
+
+    def part(self, limit: int | None) -> FilePart | None:
+        """Return what is left of a file of the system, ``limit`` bytes at most; None for others.
+
+        With a descriptor of its own, so that the file may be closed.
+        """
+        # Not of subclasses, nor of what wraps a file: what they read may differ.
+        if type(self.filelike) not in _FILES:
+            return None
+        file = cast(io.BufferedReader, self.filelike)
+        descriptor = os.dup(file.fileno())
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            os.close(descriptor)
+            return None
+        offset = file.tell()
+        size = max(0, found.st_size - offset)
+        return FilePart(descriptor, offset, size if limit is None else min(size, limit))
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(lambda: self.filelike.read(self.blksize), b"")
@@ -135,6 +163,21 @@ def add_client(environ: Environ, client: Address | None) -> None:
     if client is not None and client[1] is not None:
         environ["REMOTE_ADDR"] = client[0]
         environ["REMOTE_PORT"] = str(client[1])
+
+
+def early_links(headers: Iterable[tuple[str, str]]) -> list[bytes]:
+    """Return the links among the headers given to ``wsgi.early_hints``; others are no hints.
+
+    Raises ``AppError`` for what cannot be sent.
+    """
+    try:
+        return [
+            field(b"link", value.encode("latin-1")).value
+            for name, value in headers
+            if name.lower() == "link"
+        ]
+    except (AttributeError, TypeError, ValueError) as error:
+        raise AppError(f"early hints are pairs of str, such as Link: {error}") from error
 
 
 def _key(name: bytes) -> str | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+import os
+from collections import deque
 from collections.abc import Iterable
 from urllib.parse import quote, unquote
 
@@ -12,19 +14,25 @@ from ...asgi import Receive, Scope, Send
 from ...errors import ClientDisconnected
 from ..mailbox import Mailbox
 from .body import Body
-from .environ import Environ, add_client, add_headers, add_server, add_target
-from .reply import Reply
+from .environ import Environ, add_client, add_headers, add_server, add_target, early_links
+from .reply import FilePart, Reply
 
 __all__ = ["Session", "read_scope"]
 
 logger = logging.getLogger("tidegate.error")
+
+_FILE = "http.response.zerocopysend"
+_EARLY_HINT = "http.response.early_hint"
 
 
 class Session:
     """The loop's side of one request.  ``open``, then ``run`` or ``answer``."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, mailbox: Mailbox) -> None:
-        self.reply = Reply(self._wake)
+        offered = scope.get("extensions") or {}
+        self.reply = Reply(self._wake, _FILE in offered)
+        self._takes_hints = _EARLY_HINT in offered
+        self._hints: deque[list[bytes]] = deque()  # links not sent yet
         self._scope = scope
         self._receive = receive
         self._send = send
@@ -39,6 +47,8 @@ class Session:
 
     def open(self, environ: Environ) -> Body | io.BytesIO:
         """Return the content of the request, for the thread to read."""
+        if self._takes_hints:
+            environ["wsgi.early_hints"] = self._early_hints
         length = environ.get("CONTENT_LENGTH")
         if length is None:
             names = [name.lower() for name, _ in self._scope["headers"]]
@@ -75,14 +85,22 @@ class Session:
 
     async def _relay(self) -> bool:
         """Send what there is; True if the call is over."""
-        start, chunks, ended, over, error = self.reply.take()
+        start, chunks, file, ended, over, error = self.reply.take()
+        while self._hints:
+            # Given before the head that was just taken.
+            links = self._hints.popleft()
+            if not (self._gone or self._complete):
+                await self._send({"type": _EARLY_HINT, "links": links})
         if start is not None and not self._gone:
             status, _, headers = start
             await self._send({"type": "http.response.start", "status": status, "headers": headers})
         if (start is not None or chunks or (ended and not self._complete)) and not self._gone:
             self._complete = ended
-            body = b"".join(chunks)
-            await self._send({"type": "http.response.body", "body": body, "more_body": not ended})
+            if chunks or file is None:
+                body, more = b"".join(chunks), file is not None or not ended
+                await self._send({"type": "http.response.body", "body": body, "more_body": more})
+        if file is not None:
+            await self._send_file(file)
         if error is not None and not (self._gone and isinstance(error, ClientDisconnected)):
             raise error
         if not (over or self._complete or self._heard):
@@ -90,10 +108,25 @@ class Session:
             self._listen()
         return over
 
+    async def _send_file(self, part: FilePart) -> None:
+        """Have the server send the last of the content."""
+        with io.FileIO(part.descriptor) as file:
+            if self._gone:
+                return
+            event = {"type": _FILE, "file": file, "offset": part.offset, "count": part.size}
+            await self._send(event)
+
     # -- from the thread -------------------------------------------------------
 
     def _wake(self) -> bool:
         return self._mailbox.post(self._on_news)
+
+    def _early_hints(self, headers: Iterable[tuple[str, str]]) -> None:
+        """Send 103 (Early Hints): what ``environ["wsgi.early_hints"]`` is."""
+        links = early_links(headers)
+        if links:
+            self._hints.append(links)
+            self._mailbox.post(self._news.set)
 
     def _want(self, body: Body) -> bool:
         return self._mailbox.post(self._listen)
@@ -103,7 +136,9 @@ class Session:
     def _on_news(self) -> None:
         self._news.set()
         if self._abandoned:
-            error = self.reply.take()[-1]
+            *_, file, _, _, error = self.reply.take()
+            if file is not None:
+                os.close(file.descriptor)
             if error is not None and not isinstance(error, ClientDisconnected):
                 logger.error("Exception in a WSGI application", exc_info=error)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tidegate.web.ranges import (
+from tidegate.files.ranges import (
     MAX_RANGES,
     Unsatisfiable,
     is_unchanged,
+    is_wrong,
     matches_if_range,
     parse_ranges,
 )
@@ -95,3 +96,31 @@ def test_parts_are_given_of_the_same_file_only(condition: bytes | None, matches:
 
 def test_parts_of_weakly_equal_files_do_not_fit_together() -> None:
     assert not matches_if_range({b"if-range": b'W/"a"'}, 'W/"a"', MODIFIED)
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({}, False),
+        ({b"if-match": b'"a"'}, False),
+        ({b"if-match": b'"b", "a"'}, False),
+        ({b"if-match": b"*"}, False),
+        ({b"if-match": b'"b"'}, True),
+        ({b"if-match": b'W/"a"'}, True),
+        ({b"if-unmodified-since": DATE}, False),
+        ({b"if-unmodified-since": LATER}, False),
+        ({b"if-unmodified-since": EARLIER}, True),
+        ({b"if-unmodified-since": b"nonsense"}, False),
+        # The tag decides, if there is one.
+        ({b"if-match": b'"a"', b"if-unmodified-since": EARLIER}, False),
+        ({b"if-match": b'"b"', b"if-unmodified-since": DATE}, True),
+    ],
+)
+def test_a_file_that_is_another_by_now_is_not_meant(
+    fields: dict[bytes, bytes], wrong: bool
+) -> None:
+    assert is_wrong(fields, '"a"', MODIFIED) is wrong
+
+
+def test_a_weak_tag_matches_nothing() -> None:
+    assert is_wrong({b"if-match": b'W/"a"'}, 'W/"a"', MODIFIED)

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
-__all__ = ["MAX_RANGES", "Unsatisfiable", "is_unchanged", "matches_if_range", "parse_ranges"]
+__all__ = [
+    "MAX_RANGES",
+    "Unsatisfiable",
+    "is_unchanged",
+    "is_wrong",
+    "matches_if_range",
+    "parse_ranges",
+]
 
 # A multipart answer with more parts than this is never what a client wants;
 # all of the file is sent instead.
@@ -53,7 +61,18 @@ def parse_ranges(header: str, size: int) -> list[tuple[int, int]]:
     return joined
 
 
-def is_unchanged(fields: dict[bytes, bytes], etag: str, modified: float) -> bool:
+def is_wrong(fields: Mapping[bytes, bytes], etag: str, modified: float) -> bool:
+    """Say whether this is not what the client means: 412 (RFC 9110 section 13.2.2)."""
+    meant = fields.get(b"if-match")
+    if meant is not None:
+        tags = [tag.strip() for tag in meant.decode("latin-1").split(",")]
+        # Strong comparison: what differs in a byte may be what the client minds.
+        return not ("*" in tags or (etag in tags and not etag.startswith("W/")))
+    since = fields.get(b"if-unmodified-since")
+    return since is not None and 0 <= _seconds(since) < int(modified)
+
+
+def is_unchanged(fields: Mapping[bytes, bytes], etag: str, modified: float) -> bool:
     """Say whether the client has this representation already (RFC 9110 section 13.2.2)."""
     known = fields.get(b"if-none-match")
     if known is not None:
@@ -63,7 +82,7 @@ def is_unchanged(fields: dict[bytes, bytes], etag: str, modified: float) -> bool
     return since is not None and _seconds(since) >= int(modified)
 
 
-def matches_if_range(fields: dict[bytes, bytes], etag: str, modified: float) -> bool:
+def matches_if_range(fields: Mapping[bytes, bytes], etag: str, modified: float) -> bool:
     """Say whether a range may be answered in parts (RFC 9110 section 13.1.5)."""
     condition = fields.get(b"if-range")
     if condition is None:

@@ -1,0 +1,1 @@
+"""What HTTP says about files, for the framework and for the server."""
