@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page
 from tests.apps.launcher import Launcher, eventually
 
 APPLICATIONS = Path(__file__).parent / "applications"
-CHROMIUM = shutil.which("chromium")
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    # Whatever else it wanted to look up stays on this machine.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-)
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 @pytest.mark.timeout(120)
-def test_an_event_source_comes_back_and_misses_nothing(tmp_path: Path) -> None:
-    with (
-        Launcher(APPLICATIONS).opened() as launch,
-        sync_playwright() as playwright,
-        playwright.chromium.launch_persistent_context(
-            tmp_path / "profile", executable_path=CHROMIUM, args=FLAGS, headless=True
-        ) as browser,
-    ):
+def test_an_event_source_comes_back_and_misses_nothing(page: Page) -> None:
+    with Launcher(APPLICATIONS).opened() as launch:
         server = launch("sample:app")
-        page = browser.new_page()
         page.goto(f"{server.base_url}/page")
         page.wait_for_selector("#log[data-opened]", state="attached", timeout=30_000)
         # The stream ends after each three: most are published while nobody listens.

@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import contextvars
 import dataclasses
+import datetime
 import functools
 import threading
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Annotated, Any, NewType
 
@@ -309,21 +311,31 @@ async def test_what_is_sent_is_never_replaced_by_what_is_provided() -> None:
     Token = NewType("Token", str)
 
     @app.resource
-    def word() -> str:
-        return "provided"
-
-    @app.resource
     def token() -> Token:
         return Token("token")
 
     @app.get("/{name}")
     async def handler(
-        name: str, other: str, query: Annotated[str, Query()], one: Token
+        name: Token, other: str, query: Annotated[Token, Query()], one: Token
     ) -> list[str]:
         return [name, other, query, one]
 
     reply = await ask(app, target="/path?query=query&other=x&one=x")
-    assert reply.json == ["path", "provided", "query", "token"]
+    assert reply.json == ["path", "x", "query", "token"]
+
+
+@pytest.mark.parametrize(
+    "kind", [str, int, bool, list[str], str | None, datetime.date, uuid.UUID, set[int]], ids=str
+)
+def test_a_resource_of_a_type_that_requests_carry_is_refused(kind: Any) -> None:
+    app = App()
+
+    async def word() -> None: ...
+
+    word.__annotations__["return"] = kind
+    app.resource(word)
+    with pytest.raises(ConfigError, match=r"word\(\) .*every parameter of that type .* NewType"):
+        app.prepare()
 
 
 async def test_a_resource_may_be_asked_for_as_one_of_several_types() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -72,9 +73,9 @@ async def test_a_failed_start_says_why(
     app = App(lifespan=lifespan)
 
     @app.resource
-    async def number() -> AsyncIterator[int]:
+    async def number() -> AsyncIterator[Fraction]:
         try:
-            yield 1
+            yield Fraction(1)
         finally:
             closed.append(1)
 
@@ -245,3 +246,50 @@ async def test_a_server_that_runs_no_lifespan_opens_it_with_the_first_request() 
     replies = await asyncio.gather(*(ask(app) for _ in range(3)))
     assert [reply.text for reply in replies] == ["x"] * 3
     assert log == ["a up"]
+
+
+async def test_what_is_opened_late_is_said_to_stay_open(caplog: pytest.LogCaptureFixture) -> None:
+    app = App()
+
+    @app.resource
+    def number() -> Fraction:
+        return Fraction(1, 2)
+
+    @app.get("/")
+    async def handler(number: Fraction) -> str:
+        return str(number)
+
+    async with app.opened():
+        assert (await ask(app)).text == "1/2"
+    assert not caplog.records
+    assert (await ask(app)).text == "1/2"
+    assert (await ask(app)).text == "1/2"
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "will not be closed" in caplog.text
+
+
+async def test_what_was_overridden_when_it_was_opened_is_opened_afterwards() -> None:
+    app = App()
+    log: list[str] = []
+
+    @app.resource
+    async def number() -> AsyncIterator[Fraction]:
+        log.append("open")
+        yield Fraction(1, 2)
+        log.append("close")
+
+    @app.get("/")
+    async def handler(number: Fraction) -> str:
+        return str(number)
+
+    with app.override({Fraction: Fraction(2)}):
+        assert (await ask(app)).text == "2"
+    assert log == []
+    replies = await asyncio.gather(ask(app), ask(app))
+    assert [reply.text for reply in replies] == ["1/2", "1/2"]
+    assert log == ["open"]
+
+    with app.override({Fraction: Fraction(3)}):
+        async with app.opened():
+            assert (await ask(app)).text == "3"
+    assert log == ["open"]

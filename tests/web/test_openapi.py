@@ -12,7 +12,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from tests.web.documented import application
 from tests.web.driver import ask
 
-from tidegate import App, ConfigError, Problem, Query, Request
+from tidegate import App, Body, ConfigError, Problem, Query, Request
 from tidegate.web.openapi import document
 
 APPLICATIONS = ["demo", "shop", "every_kind"]
@@ -303,3 +303,49 @@ def test_problems_of_the_user_keep_their_status() -> None:
         return ""
 
     assert document(app)["paths"]["/"]["get"]["responses"]["418"]["description"] != ""
+
+
+class Gone(Problem, status=410): ...
+
+
+def test_two_handlers_that_a_document_cannot_tell_apart_are_shown_as_one() -> None:
+    app = App()
+
+    @app.get("/items/{id:int}", raises=[Gone])
+    async def by_number(id: int, page: int, limit: int = 1) -> dict[str, int]:
+        return {"id": id}
+
+    @app.get("/items/{id}")
+    async def by_name(id: str, limit: str = "") -> str:
+        return id
+
+    @app.put("/items/{id:int}")
+    async def put_number(id: int, item: dict[str, int]) -> dict[str, int]:
+        return item
+
+    @app.put("/items/{name}")
+    async def put_name(name: str, item: Annotated[list[str], Body()]) -> dict[str, int]:
+        return {}
+
+    made = document(app)
+    OpenAPIV31SpecValidator(made).validate()
+    (path,) = made["paths"].values()
+    get, put = path["get"], path["put"]
+    assert get["operationId"] == "by_number"
+    assert get["summary"] == "By number or By name"
+    parameters = {one["name"]: (one["required"], one["schema"]) for one in get["parameters"]}
+    assert parameters == {
+        "id": (True, {"anyOf": [{"type": "integer"}, {"type": "string"}]}),
+        "page": (False, {"type": "integer"}),
+        "limit": (
+            False,
+            {"anyOf": [{"type": "integer", "default": 1}, {"type": "string", "default": ""}]},
+        ),
+    }
+    assert get["responses"]["200"]["content"].keys() == {
+        *("application/json", "application/msgpack", "text/plain"),
+    }
+    assert "410" in get["responses"]
+    body = put["requestBody"]["content"]["application/json"]["schema"]["anyOf"]
+    assert [one["type"] for one in body] == ["object", "array"]
+    assert put["responses"]["200"]["content"]["application/json"]["schema"]["type"] == "object"

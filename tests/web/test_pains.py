@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import os
-import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -30,6 +28,7 @@ from tidegate import (
     StreamResponse,
     Tasks,
 )
+from tidegate.testing import client
 from tidegate.web.middleware import CORS
 
 if TYPE_CHECKING:
@@ -499,6 +498,33 @@ async def test_20_the_documentation_needs_no_other_server() -> None:
         assert "https://" not in reply.text
 
 
+async def test_21_a_test_client_runs_the_application_on_the_loop_of_the_test() -> None:
+    app = App()
+    loops: list[object] = []
+
+    @app.resource
+    async def item() -> AsyncIterator[Item]:
+        loops.append(asyncio.get_running_loop())
+        yield Item("made in the lifespan")
+        loops.append(asyncio.get_running_loop())
+
+    @app.get("/")
+    async def handler(item: Item) -> str:
+        loops.append(asyncio.get_running_loop())
+        return item.name
+
+    @app.ws("/")
+    async def socket(sock: Socket[str, str]) -> None:
+        loops.append(asyncio.get_running_loop())
+        await sock.send("hi")
+
+    async with client(app) as c:
+        assert (await c.get("/")).text == "made in the lifespan"
+        async with c.ws("/") as ws:
+            assert await ws.receive() == "hi"
+    assert loops == [asyncio.get_running_loop()] * 4
+
+
 async def test_22_a_stream_of_events_ends_when_the_client_leaves() -> None:
     app = App()
     closed = asyncio.Event()
@@ -599,14 +625,3 @@ def test_25_a_name_for_type_checkers_only_is_an_error_that_says_what_to_move() -
 
     with pytest.raises(ConfigError, match=r"handler.*'price'.*move the import at line \d+ out of"):
         app.prepare()
-
-
-def test_import_of_the_framework_leaves_heavy_modules_alone() -> None:
-    code = (
-        "import sys, tidegate.web.app\n"
-        "heavy = {'pydantic', 'anyio', 'pickle', 'multiprocessing', 'http.client'}\n"
-        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
-    )
-    # Not measured: coverage would load what this is about.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("COV")}
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=50, env=environment)

@@ -13,9 +13,10 @@ from tests.web.driver import Server, ask, scope_for
 
 from tidegate import App, ClientDisconnected, Problem, Request, UsageError
 from tidegate.errors import AppError
+from tidegate.web.cookies import parse_cookies
 from tidegate.web.headers import Headers, MutableHeaders, to_pairs
 from tidegate.web.problems import Invalid
-from tidegate.web.request import parse_cookies, parse_query
+from tidegate.web.request import parse_query
 
 
 def request_for(target: str = "/", headers: Any = (), *pieces: bytes, **more: Any) -> Request:

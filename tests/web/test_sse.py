@@ -178,6 +178,35 @@ async def test_a_client_that_leaves_ends_the_generator_and_what_it_needs(layers:
     assert log == ["generator", "resource"]
 
 
+@pytest.mark.parametrize("offered", [True, False])
+async def test_a_server_that_is_about_to_leave_ends_the_stream_as_it_should_end(
+    offered: bool,
+) -> None:
+    log = []
+    app = App()
+
+    @app.sse("/")
+    async def events() -> AsyncIterator[str]:
+        try:
+            yield "a"
+            await asyncio.Event().wait()
+        finally:
+            log.append("generator")
+
+    server = Server(b"")
+    scope = scope_for("GET", "/")
+    if offered:
+        scope["extensions"]["tidegate.drain"] = {}
+    call = asyncio.create_task(app(scope, server.receive, server.send))
+    await until(lambda: b"data: a" in server.reply.body)
+    # Nobody who was not asked says so.
+    assert server.reply.messages[0].get("drain", False) == offered
+    server.incoming.put_nowait({"type": "http.drain" if offered else "http.disconnect"})
+    await asyncio.wait_for(call, 30)
+    assert log == ["generator"]
+    assert (server.reply.messages[-1].get("more_body", False) is False) == offered
+
+
 async def test_a_stream_that_is_over_ends_and_its_tasks_begin() -> None:
     app = App()
     log: list[str] = []
@@ -189,7 +218,7 @@ async def test_a_stream_that_is_over_ends_and_its_tasks_begin() -> None:
         yield Event("b", event="last")
 
     reply = await ask(app)
-    assert reply.body == b": \n\ndata: a\n\nevent: last\ndata: b\n\n"
+    assert reply.body == b"data: a\n\nevent: last\ndata: b\n\n"
     assert reply.messages[-1] == {"type": "http.response.body", "body": b""}
     await app.supervisor.drain(30)
     assert log == ["task"]
@@ -282,3 +311,55 @@ def test_events_come_from_an_asynchronous_generator() -> None:
     app.sse("/")(one)
     with pytest.raises(ConfigError, match="must be 'async def' and yield"):
         app.prepare()
+
+
+async def test_a_problem_before_the_first_event_is_an_answer() -> None:
+    app = App()
+
+    @app.sse("/problem")
+    async def problem() -> AsyncIterator[str]:
+        raise Problem(404, "no such room")
+        yield "never"
+
+    @app.sse("/error")
+    async def error() -> AsyncIterator[str]:
+        raise ValueError("before the first")
+        yield "never"
+
+    reply = await ask(app, target="/problem")
+    assert (reply.status, reply.json["detail"]) == (404, "no such room")
+    failed = await ask(app, target="/error")
+    assert failed.status == 500
+    assert isinstance(failed.error, ValueError)
+
+
+async def test_the_head_of_a_quiet_stream_does_not_wait_for_an_event() -> None:
+    app = App()
+    connected = asyncio.Event()
+
+    @app.sse("/", heartbeat=1000)
+    async def events() -> AsyncIterator[str]:
+        await connected.wait()
+        yield "a"
+
+    async def send(message: Any) -> None:
+        messages.append(message)
+        connected.set()
+
+    messages: list[Any] = []
+    server = Server()
+    await app(scope_for("GET", "/"), server.receive, send)
+    bodies = [message.get("body") for message in messages]
+    assert bodies == [None, b": \n\n", b"data: a\n\n", b""]
+
+
+async def test_a_stream_without_events_has_a_head_and_ends() -> None:
+    app = App()
+
+    @app.sse("/")
+    async def events() -> AsyncIterator[str]:
+        for word in ():
+            yield word
+
+    reply = await ask(app)
+    assert (reply.status, reply.body) == (200, b"")

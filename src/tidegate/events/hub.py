@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import secrets
+import os
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -193,7 +193,7 @@ class Hub:
         self._rooms: OrderedDict[str, _Room] = OrderedDict()
         self._empty = 0
         # Ids of another process mean nothing here, and must not look as if they did.
-        self._epoch = secrets.token_hex(4)
+        self._epoch = os.urandom(4).hex()
         self._count = 0
 
     def metrics(self) -> HubMetrics:

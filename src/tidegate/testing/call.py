@@ -31,14 +31,14 @@ class _TestedExchange(HttpExchange):
     failure: BaseException | None  # what escaped the application
     raises: bool  # in the test, instead of being logged
 
-    def _log_failure(self, error: BaseException, where: str) -> None:
+    def log_failure(self, error: BaseException, where: str) -> None:
         if not _kept(self, error):
-            super()._log_failure(error, where)
+            super().log_failure(error, where)
 
-    def _ended_early(self) -> None:
+    def ended_early(self) -> None:
         what = "ending" if self.head_sent else "sending"
         _kept(self, AppError(f"the application returned without {what} a response"))
-        super()._ended_early()
+        super().ended_early()
 
 
 class _TestedSocket(WebSocketExchange):
@@ -47,9 +47,9 @@ class _TestedSocket(WebSocketExchange):
     failure: BaseException | None
     raises: bool
 
-    def _log_failure(self, error: BaseException, where: str) -> None:
+    def log_failure(self, error: BaseException, where: str) -> None:
         if not _kept(self, error):
-            super()._log_failure(error, where)
+            super().log_failure(error, where)
 
 
 def _kept(exchange: _TestedExchange | _TestedSocket, error: BaseException) -> bool:

@@ -6,6 +6,7 @@ client takes before it is read, and when it is gone.
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ class Memory:
     """
 
     exchange: Exchange
+    sends_files = False  # who tests wants to see the content
 
     def __init__(self, place: Place, buffer: int | None, limit: int | None) -> None:
         self.scheme, self.client, self.server = place.scheme, place.client, place.server
@@ -110,6 +112,10 @@ class Memory:
         self.ended = ended
         self.changed.fire()
 
+    def file(self, descriptor: int, offset: int, size: int, ended: bool) -> None:
+        """Not offered."""
+        os.close(descriptor)
+
     def informational(self, status: int, fields: Sequence[Field]) -> None:
         """Take a response before the final one."""
         self.interim.append((status, Headers([(f.name.lower(), f.value) for f in fields])))
@@ -117,6 +123,7 @@ class Memory:
     def trailers(self, fields: Sequence[Field]) -> None:
         """Take the fields after the content."""
         self.trailer_pairs += [(f.name.lower(), f.value) for f in fields]
+        self.send_body(b"", True)
 
     def want_body(self) -> None:
         """The application waits for content."""

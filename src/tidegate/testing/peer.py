@@ -13,7 +13,7 @@ from http.client import HTTPResponse
 from typing import Any, cast
 
 from ..asgi import Application
-from ..exchange.access import AccessLog
+from ..exchange.ended import Journal
 from ..exchange.service import Policy, Service
 from ..net.clock import Clock
 from ..net.http1 import Http1Connection
@@ -59,7 +59,7 @@ class Peer:
         *,
         timeouts: Timeouts | None = None,
         limits: Http1Limits | None = None,
-        access_log: AccessLog | None = None,
+        access_log: Journal | None = None,
         transport: FakeTransport | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 __all__ = ["FakeTransport"]
 
@@ -77,6 +77,14 @@ class FakeTransport(asyncio.Transport):
         if len(self._pending) > self._high and not self._paused and self._protocol is not None:
             self._paused = True
             self._protocol.pause_writing()
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Let another protocol go on."""
+        self._protocol = cast(asyncio.Protocol, protocol)
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """Return the protocol that is called."""
+        return cast(asyncio.BaseProtocol, self._protocol)
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """Set the mark above which the protocol is paused."""

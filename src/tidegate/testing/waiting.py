@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -62,6 +63,9 @@ def place_in(task: asyncio.Task[Any] | None) -> str:
         for kind in ("cr", "ag", "gi"):
             frame = getattr(inner, f"{kind}_frame", None) or frame
         inner = getattr(inner, "cr_await", None) or getattr(inner, "ag_await", None)
+        if type(inner).__name__ == "coroutine_wrapper":
+            # Our compiled coroutines wait for others in one; it does not say for whom.
+            (inner,) = gc.get_referents(inner)
     if frame is None:
         return "nowhere"
     code = frame.f_code

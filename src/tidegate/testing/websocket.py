@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from ..asgi import Application
-from ..exchange.access import AccessLog
+from ..exchange.ended import Journal
 from ..exchange.service import Policy
 from ..net.worker import WebSocketSettings
 from ..wire.websocket.limits import WebSocketLimits
@@ -140,7 +140,7 @@ class WebSocketPeer(Peer):
         *,
         settings: WebSocketSettings | None = None,
         limits: WebSocketLimits | None = None,
-        access_log: AccessLog | None = None,
+        access_log: Journal | None = None,
         transport: SwitchingTransport | None = None,
     ) -> None:
         super().__init__(application, policy, access_log=access_log, transport=transport)

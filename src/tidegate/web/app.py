@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
 
+from .. import web
 from ..asgi import Application, Receive, Scope, Send
 from ..errors import ConfigError, UsageError
 from ..events.hub import Hub
@@ -26,8 +27,8 @@ from .lifespan import lifespan_of, serve_lifespan
 from .params import Close, Depends
 from .plan import Plan
 from .pools import Pool
+from .resources import Resources
 from .resources import Scope as ResourceScope
-from .resources import open_resources
 from .route import Layer, Route
 from .router import Router
 from .routes import Routes, problems_of
@@ -37,6 +38,13 @@ from .table import parse_template
 from .tasks import Supervisor
 
 __all__ = ["App"]
+
+logger = logging.getLogger("tidegate.app")
+
+_NEVER_CLOSED = (
+    "The server ran no lifespan before its first request: what the application opens now "
+    "will not be closed.  Serve it with the lifespan on, or within 'async with app.opened()'"
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -72,8 +80,7 @@ class App(Router):
 
     def __init__(self, **options: Unpack[AppOptions]) -> None:
         for name in options.keys() - AppOptions.__annotations__.keys():
-            near = get_close_matches(name, AppOptions.__annotations__, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = web.spelling.suggestion(name, AppOptions.__annotations__)
             raise ConfigError(f"App() has no option {name!r}{hint}")
         super().__init__(
             middleware=options.get("middleware", ()),
@@ -106,6 +113,7 @@ class App(Router):
         self._routes = Routes()
         self._plans: list[Plan] = []
         self._opened: contextlib.AsyncExitStack | None = None  # None while it is closed
+        self._live: Resources | None = None  # None while it is closed
         self._opening = asyncio.Lock()
 
     # -- written down --------------------------------------------------------
@@ -270,12 +278,18 @@ class App(Router):
         await entry(scope, receive, send)
 
     async def _open_late(self) -> Application:
-        """Open what a server that runs no lifespan never told us to open."""
+        """Open what a server that runs no lifespan never told us to open.
+
+        What was overridden when it was opened is opened when it no longer is.
+        """
         self.prepare()
-        if self._opened is None:
-            async with self._opening:
-                if self._opened is None:
-                    await self._open(None)
+        async with self._opening:
+            if self._opened is None:
+                if self.providers.by_type or self.lifespan is not None:
+                    logger.warning(_NEVER_CLOSED)
+                await self._open(None)
+            elif self._live is not None:
+                await self._live.open()
         if self._entry is None:
             raise UsageError("the application was changed while it served")
         return self._entry
@@ -296,7 +310,9 @@ class App(Router):
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self._close)
             await self.execution.start()
-            await stack.enter_async_context(open_resources(self.providers, self.execution))
+            self._live = Resources(self.providers, self.execution)
+            stack.push_async_exit(self._close_resources)
+            await self._live.open()
             if self.lifespan is not None:
                 given = await stack.enter_async_context(self.lifespan(self))
                 self.state.update(given or {})
@@ -311,6 +327,11 @@ class App(Router):
     async def _drain(self) -> None:
         self._opened = None
         await self.supervisor.drain(self.drain_timeout)
+
+    async def _close_resources(self, _: Any, error: BaseException | None, __: Any) -> None:
+        live, self._live = self._live, None
+        if live is not None:
+            await live.close(error)
 
     async def _close(self) -> None:
         await self.execution.stop()

@@ -23,6 +23,9 @@ from .kinds import UNIONS, is_model, models_in, structures_in
 
 __all__ = ["Codec", "Refused", "codec_of", "constrained", "to_json", "to_msgpack"]
 
+# What a description of a type is made of.
+_PARTS = (msgspec.inspect.Type, msgspec.inspect.Field)
+
 # Bytes of content; of more, only the first error is told, as looking for the
 # others takes many times as long as decoding.
 _MAX_EXPLAINED = 256 * 1024
@@ -152,14 +155,46 @@ def codec_of(hint: Any) -> Codec:
 
 def _by_msgspec(hint: Any) -> Codec:
     codec = Codec(hint)
+    _check(hint)
     codec.decode = msgspec.json.Decoder(hint, dec_hook=_dec_hook).decode
     codec.decode_msgpack = msgspec.msgpack.Decoder(hint, dec_hook=_dec_hook).decode
-    codec.convert = str if hint is str else functools.partial(_convert, hint)
+    codec.convert = str if hint is str else _converter(hint)
     return codec
 
 
-def _convert(hint: Any, value: Any) -> Any:
-    return msgspec.convert(value, hint, strict=False, dec_hook=_dec_hook)
+def _check(hint: Any) -> None:
+    """Raise ``TypeError`` if somewhere in a type there is one that nobody can read."""
+    left: list[Any] = [msgspec.inspect.type_info(hint)]
+    seen: set[int] = set()
+    while left:
+        info = left.pop()
+        if id(info) in seen:
+            continue
+        seen.add(id(info))
+        if isinstance(info, msgspec.inspect.CustomType) and not is_model(info.cls):
+            raise TypeError(f"nothing is known of {info.cls!r}, which is in it")
+        for name in getattr(info, "__struct_fields__", ()):
+            inner = getattr(info, name)
+            found = inner if isinstance(inner, tuple) else (inner,)
+            left += (one for one in found if isinstance(one, _PARTS))
+
+
+def _converter(hint: Any) -> Callable[[Any], Any]:
+    """Return how text, or a list or dict of text, is read loosely as a type."""
+    # msgspec looks at a type anew for each convert(), but only once for a decoder.
+    # To that, a text in quotes is what the text is to convert().
+    decode = msgspec.json.Decoder(hint, strict=False, dec_hook=_dec_hook).decode
+
+    def convert(value: Any) -> Any:
+        if type(value) is str and _stands_in_quotes(value):
+            return decode(f'"{value}"')
+        return msgspec.convert(value, hint, strict=False, dec_hook=_dec_hook)
+
+    return convert
+
+
+def _stands_in_quotes(text: str) -> bool:
+    return text.isascii() and text.isprintable() and '"' not in text and "\\" not in text
 
 
 def _by_pydantic(hint: Any) -> Codec:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any
 from urllib.parse import quote
 
-from ..asgi import Receive, Scope, Send
+from ..asgi import Application, Receive, Scope, Send
 from .layers import relay
 from .problems import Problem
 from .request import Request
@@ -23,28 +24,26 @@ class Dispatcher:
         self.app = app
         self.routes = routes
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self.app.hosts and await self._serve_host(scope, receive, send):
-            return
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        # Not a coroutine function: each would cost every request a little.
+        if self.app.hosts:
+            app = self._on_host(scope)
+            if app is not None:
+                return relay(app, scope, receive, send)
         path = own_path(scope) if scope.get("root_path") else scope["path"]
         if scope["type"] != "http":
-            await self._dispatch_socket(path, scope, receive, send)
-            return
-        method = scope["method"]
-        found = self.routes.target(path, method)
-        if isinstance(found, tuple):
-            target, values = found
-            plan = target.plan
-            params = dict(zip(target.names, values, strict=True)) if values else {}
-            if target.app is None:
-                request = Request(scope, receive, send)
-                request.path_params = params
-                await plan.serve(request)
-            else:
-                scope["path_params"] = params
-                await target.app(scope, receive, send)
-        else:
-            await self._unmatched(found, path, scope, receive, send)
+            return self._dispatch_socket(path, scope, receive, send)
+        found = self.routes.target(path, scope["method"])
+        if not isinstance(found, tuple):
+            return self._unmatched(found, path, scope, receive, send)
+        target, values = found
+        params = target.params(values)
+        if target.app is None:
+            request = Request(scope, receive, send)
+            request.path_params = params
+            return target.plan.serve(request)
+        scope["path_params"] = params
+        return target.app(scope, receive, send)
 
     async def _unmatched(
         self, endpoint: Endpoint | None, path: str, scope: Scope, receive: Receive, send: Send
@@ -77,7 +76,7 @@ class Dispatcher:
         found = self.routes.table.find(path)
         if found is not None and found[0].socket is not None:
             target = found[0].socket
-            scope["path_params"] = dict(zip(target.names, found[1], strict=True))
+            scope["path_params"] = target.params(found[1])
             await (target.app or target.plan)(scope, receive, send)
         elif not await self.routes.serve_mount(path, scope, receive, send):
             if self.app.fallback_app is not None:
@@ -85,15 +84,12 @@ class Dispatcher:
             else:
                 await refuse(scope, receive, send, not_found())
 
-    async def _serve_host(self, scope: Scope, receive: Receive, send: Send) -> bool:
+    def _on_host(self, scope: Scope) -> Application | None:
         fields = dict(scope["headers"])
         host = fields.get(b"host", b"").decode("latin-1").rpartition(":")
         name = (host[0] if host[1] and host[2].isdigit() else "".join(host)).lower()
-        app = self.app.hosts.get(name) or self.app.hosts.get("*." + name.partition(".")[2])
-        if app is None:
-            return False
-        await relay(app, scope, receive, send)
-        return True
+        hosts: dict[str, Application] = self.app.hosts
+        return hosts.get(name) or hosts.get("*." + name.partition(".")[2])
 
 
 def own_path(scope: Scope) -> str:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import functools
+import os
 from typing import Any
 
-from . import asyncapi, openapi
+from .. import web
 from .codec import to_json
 from .response import Response
 from .router import Router
 
 __all__ = ["documentation"]
 
-_ASSETS = Path(__file__).parent / "assets"
+_ASSETS = os.path.join(os.path.dirname(__file__), "assets")
 
 # Nothing from elsewhere is needed, so nothing from elsewhere is allowed.
 _POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'"
@@ -33,10 +34,18 @@ def documentation(app: Any) -> Router:
             headers = {"content-security-policy": _POLICY, "x-content-type-options": "nosniff"}
             return Response(content, 200, headers, media_type=kind)
 
-    serve("/openapi.json", "openapi", "application/json", lambda: to_json(openapi.document(app)))
-    serve("/asyncapi.json", "asyncapi", "application/json", lambda: to_json(asyncapi.document(app)))
+    def serve_document(name: str, make: Any) -> None:
+        serve(f"/{name}.json", name, "application/json", lambda: to_json(make()))
+
+    serve_document("openapi", lambda: web.openapi.document(app))
+    serve_document("asyncapi", lambda: web.asyncapi.document(app))
     for name in ("docs.html", "docs.css", "docs.js"):
         path = "/docs" if name == "docs.html" else f"/docs/{name}"
         kind = f"{_KINDS[name.rpartition('.')[2]]}; charset=utf-8"
-        serve(path, name, kind, (_ASSETS / name).read_bytes)
+        serve(path, name, kind, functools.partial(_asset, name))
     return router
+
+
+def _asset(name: str) -> bytes:
+    with open(os.path.join(_ASSETS, name), "rb") as file:
+        return file.read()

@@ -33,7 +33,8 @@ JSON = b"application/json"
 MSGPACK = b"application/msgpack"
 
 _JSON_FIELD = (b"content-type", JSON)
-_MSGPACK_FIELDS = [(b"content-type", MSGPACK), (b"vary", b"accept")]
+_MSGPACK_FIELD = (b"content-type", MSGPACK)
+_VARY_FIELD = (b"vary", b"accept")
 _TEXT_FIELD = (b"content-type", b"text/plain; charset=utf-8")
 _BYTES_FIELD = (b"content-type", b"application/octet-stream")
 
@@ -107,11 +108,14 @@ class Encoding:
         """Return a value as a whole response; None if it is one of its own kind or a stream."""
         kind = type(value)
         if kind in self._plain:
-            accept = request.fields.get(b"accept")
-            if accept is not None and self.offers_msgpack and _prefers_msgpack(accept):
-                body = to_msgpack(value)
+            if self.offers_msgpack:
+                if _prefers_msgpack(request.fields.get(b"accept", b"")):
+                    first, body = _MSGPACK_FIELD, to_msgpack(value)
+                else:
+                    first, body = _JSON_FIELD, self.encode(value)
                 length = (b"content-length", b"%d" % len(body))
-                return self.status or 200, [*_MSGPACK_FIELDS, length], body
+                # Both depend on Accept, so a cache has to know (RFC 9110 section 12.5.5).
+                return self.status or 200, [first, _VARY_FIELD, length], body
             body = self.encode(value)
             first = _JSON_FIELD
         elif kind is str:

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from inspect import isclass
 from typing import Any, Literal, TypeAlias
 
+from .. import web
 from ..bridge import processes
+from ..bridge.assignment import assignment_of
 from ..bridge.threads import ThreadLimits, ThreadPool, pools
 from ..errors import ClientDisconnected, ConfigError, PoolFull, TidegateError
 from .annotations import place_of, read_signature
 from .encoding import Encoding
-from .failure import page
 from .inject import Node, Shape
 from .kinds import alternatives
 from .pools import Pool
@@ -39,7 +40,7 @@ class Execution:
         self.debug: bool = app.debug
         self.watch = Watch()
         self.handlers: dict[type[BaseException], Callable[..., Any]] = {}
-        self._processes: dict[str, processes.ProcessPool] = {}
+        self._processes: dict[str, processes.Pool] = {}
 
     # -- where ---------------------------------------------------------------
 
@@ -52,7 +53,7 @@ class Execution:
                     f"run={run!r} is for plain functions"
                 )
             return "loop"
-        if run == "process" or (isinstance(run, Pool) and run.kind == "process"):
+        if _kind(run) == "process":
             name = getattr(function, "__qualname__", "<locals>")
             if "<locals>" in name or "<lambda>" in name:
                 raise ConfigError(
@@ -68,23 +69,23 @@ class Execution:
 
     def threads(self, run: Any = "auto") -> ThreadPool:
         """Return the threads of a pool, for the running loop."""
-        if isinstance(run, Pool) and run.kind == "thread":
-            return pools.get(run.name)
-        return pools.get()
+        named = DEFAULT_PROCESSES if run == "process" else run
+        return pools.get(named.name) if isinstance(named, Pool) else pools.get()
 
     def configure(self, pool: Pool) -> None:
         """Say how many threads a named pool has."""
         pools.configure(pool.name, ThreadLimits(threads=pool.size, max_queue=pool.max_queue))
 
-    def process_pool(self, run: Any) -> processes.ProcessPool:
+    def process_pool(self, run: Any) -> processes.Pool:
         """Return the processes of a pool; not started."""
         named = run if isinstance(run, Pool) else DEFAULT_PROCESSES
         pool = self._processes.get(named.name)
         if pool is None:
             limits = processes.ProcessLimits(max_queue=named.max_queue)
-            if named.size:
+            if named.size and named.kind == "process":
                 limits = processes.ProcessLimits(workers=named.size, max_queue=named.max_queue)
-            pool = self._processes[named.name] = processes.ProcessPool(named.name, limits)
+            pool = processes.open_pool(name=named.name, limits=limits)
+            self._processes[named.name] = pool
         return pool
 
     async def start(self) -> None:
@@ -130,7 +131,7 @@ class Execution:
         if self.debug:
             accepts = request.headers.get("accept", "")
             if "text/html" in accepts:
-                return HTMLResponse(page(error, request), 500), False
+                return HTMLResponse(web.failure.page(error, request), 500), False
             return _Whole(*Problem(500, f"{type(error).__name__}: {error}").response()), False
         return _Whole(*Problem(500).response()), False
 
@@ -168,6 +169,15 @@ class Execution:
         encoding = Encoding(returns, status if isinstance(status, int) and status else 500)
         encoded = encoding.whole(value, request)
         return encoding.response(value, request) if encoded is None else _Whole(*encoded)
+
+
+def _kind(run: Any) -> Literal["thread", "process"] | None:
+    """Return where the operator wants it to run, or else the program; None for no pool."""
+    named = DEFAULT_PROCESSES if run == "process" else run
+    if not isinstance(named, Pool):
+        return None
+    told = assignment_of(named.name)
+    return named.kind if told is None else told.kind
 
 
 def _takes(handler: Callable[..., Any]) -> tuple[list[type], Any]:

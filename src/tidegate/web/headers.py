@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from ..errors import UsageError
 from ..http import field
 
-__all__ = ["Headers", "MutableHeaders", "Pairs", "to_pairs"]
+__all__ = ["Headers", "MutableHeaders", "Pairs", "to_pairs", "vary"]
 
 Pairs = list[tuple[bytes, bytes]]
 
@@ -89,6 +89,18 @@ class MutableHeaders(Headers, MutableMapping[str, str]):
 
     def vary(self, name: str) -> None:
         """Say that the response depends on a request field (RFC 9110 section 12.5.5)."""
-        told = [word.strip().lower() for word in self.get("vary", "").split(",")]
-        if "*" not in told and name.lower() not in told:
-            self["vary"] = ", ".join([*filter(None, [self.get("vary")]), name])
+        vary(self.pairs, name.encode("latin-1"))
+
+
+def vary(pairs: Pairs, name: bytes) -> Pairs:
+    """Say in ``pairs`` that the response depends on a request field (RFC 9110 section 12.5.5)."""
+    told = [word.strip() for key, value in pairs if _is_vary(key) for word in value.split(b",")]
+    if b"*" in told or name.lower() in [word.lower() for word in told]:
+        return pairs
+    pairs[:] = [pair for pair in pairs if not _is_vary(pair[0])]
+    pairs.append((b"vary", b", ".join([*filter(None, told), name])))
+    return pairs
+
+
+def _is_vary(name: bytes) -> bool:
+    return name.lower() == b"vary"

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeAlias
 
 from ..errors import ConfigError, UsageError
 from .annotations import Argument, place_of, read_signature
-from .kinds import alternatives
+from .kinds import UNIONS, alternatives, kind_of
 from .params import Close, Depends, Parameter, marker_of, parameter
 from .request import Request
 
@@ -87,7 +87,21 @@ def provided_type(function: Callable[..., Any]) -> Any:
             f"{place_of(function)} must say what it gives: annotate what it returns, "
             "or AsyncIterator[...] if it yields"
         )
+    if any(
+        map(_is_sent, typing.get_args(found) if typing.get_origin(found) in UNIONS else [found])
+    ):
+        raise ConfigError(
+            f"{place_of(function)} gives a {found!r}, which every parameter of that type would "
+            "get; give it a type of its own, Token = NewType('Token', str), or ask for it with "
+            "Annotated[..., Depends(function)]"
+        )
     return found
+
+
+def _is_sent(hint: Any) -> bool:
+    """Say whether a type is one that parameters of requests have."""
+    is_known = getattr(hint, "__module__", "") in ("builtins", "datetime", "decimal", "uuid")
+    return is_known and kind_of(hint) in ("scalar", "list")
 
 
 @dataclass(slots=True)
@@ -118,8 +132,8 @@ class Node:
     """One call: a dependency, or the handler itself."""
 
     __slots__ = (
-        *("close", "function", "getters", "inputs", "is_async", "is_generator", "keywords"),
-        *("needs_content", "parameters", "run", "slot", "thread"),
+        *("call", "close", "function", "getters", "inputs", "is_async", "is_generator"),
+        *("keywords", "needs_content", "parameters", "run", "slot", "thread"),
     )  # fmt: skip
 
     def __init__(self, function: Callable[..., Any], slot: int) -> None:
@@ -136,13 +150,26 @@ class Node:
         self.inputs: list[Node] = []
         self.needs_content = False
         self.thread = False  # whether it runs in a thread; settled by the plan
-
-    def call(self, request: Request) -> Any:
+        self.call: Getter = self._call
         """Call the function: a value, a coroutine or a generator.  Raises ``Refused``."""
-        if self.keywords:
-            named = {name: get(request) for name, get in self.keywords}
-            return self.function(*[get(request) for get in self.getters], **named)
-        return self.function(*[get(request) for get in self.getters])
+
+    def settle(self) -> None:
+        """All getters are there: see that a call costs no more than they do."""
+        function, getters = self.function, self.getters
+        if self.keywords or len(getters) > 2:
+            return
+        if not getters:
+            self.call = lambda request: function()
+        elif len(getters) == 1:
+            (only,) = getters
+            self.call = lambda request: function(only(request))
+        else:
+            first, second = getters
+            self.call = lambda request: function(first(request), second(request))
+
+    def _call(self, request: Request) -> Any:
+        arguments, named = self.arguments(request)
+        return self.function(*arguments, **named)
 
     def arguments(self, request: Request) -> tuple[list[Any], dict[str, Any]]:
         """Return what the function would be called with.  Raises ``Refused``."""
@@ -183,6 +210,7 @@ class Graph:
             else:
                 node.getters.append(getter)
         node.needs_content |= any(one.needs_content for one in node.inputs)
+        node.settle()
         self._path.pop()
         node.slot = len(self.nodes)
         self.nodes.append(node)

@@ -18,6 +18,7 @@ import msgspec
 from ..errors import ConfigError
 from .annotations import place_of
 from .encoding import JSON, MSGPACK
+from .overlap import Paths
 from .params import Marker, Parameter
 from .plan import Plan
 from .problems import Invalid, Problem
@@ -71,7 +72,7 @@ def document(app: Any) -> dict[str, Any]:
             schemas.want(hint)
     schemas.make()
     _check_security(app, plans)
-    paths: dict[str, Any] = {}
+    paths = Paths()
     seen: set[str] = set()
     for plan in plans:
         path = _CONVERTER.sub(r"{\1}", plan.route.path)
@@ -79,7 +80,7 @@ def document(app: Any) -> dict[str, Any]:
             operation = _operation(plan, method, schemas, seen)
             # OpenAPI 3.1 knows no QUERY.
             key = "x-query" if method == "QUERY" else method.lower()
-            paths.setdefault(path, {})[key] = operation
+            paths.add(path, key, operation)
     problem, invalid = _ref(schemas, "Problem"), _ref(schemas, "Invalid")
     own = {_name(problem): _PROBLEM, _name(invalid): {"allOf": [problem], **_INVALID}}
     components: dict[str, Any] = {"schemas": {**schemas.components, **own}}
@@ -88,7 +89,7 @@ def document(app: Any) -> dict[str, Any]:
     info = {"title": app.title or "API", "version": app.version}
     if app.description:
         info["description"] = app.description
-    return {"openapi": "3.1.0", "info": info, "paths": paths, "components": components}
+    return {"openapi": "3.1.0", "info": info, "paths": paths.items, "components": components}
 
 
 def _check_security(app: Any, plans: list[Plan]) -> None:

@@ -18,15 +18,15 @@ from typing import Any
 from ..asgi import Receive, Scope, Send
 from ..errors import ConfigError
 from .annotations import place_of, read_signature
+from .body import taker
 from .closing import Visit, When, close_all, close_here, open_async, open_here, settle_closing
 from .codec import Refused
-from .content import at_content, read_json, read_msgpack
 from .encoding import Encoding, call_and_encode
 from .execution import Execution
 from .inject import Graph, Node
 from .params import Parameter
 from .problems import Invalid, Problem
-from .request import Request, parse_query
+from .request import Request
 from .response import Response, StreamResponse
 from .route import Route
 
@@ -80,8 +80,10 @@ class Plan:
         self.hopped: list[Node] = []  # plain dependencies that run in the handler's hop
         self.order: list[tuple[str, list[Node]]] = []
         self.steps = self._steps()
-        # A handler that needs nothing but the request itself is called at once.
-        self.simple = not (self.steps or self.dependencies or self.content or self.timeout)
+        # Whether something may have to be closed or given back when all is over.
+        self.holds = self.leases or any(one.is_generator for one in self.dependencies)
+        # A handler that needs nothing but what the request says is called at once.
+        self.simple = not self.dependencies and self.timeout is None
         self.simple = self.simple and self.node.is_async and not self.node.is_generator
         cancel = options.cancel_on_disconnect
         self.cancels = bool(_SAFE & route.methods) if cancel is None else cancel
@@ -126,7 +128,7 @@ class Plan:
 
     def _step(self, kind: str, nodes: list[Node]) -> Step:
         if kind == "content":
-            return self._read_content
+            return taker(self.content[0], self._complaints)
         if kind == "thread":
 
             async def hop(request: Request) -> None:
@@ -158,15 +160,21 @@ class Plan:
             request.max_body_size = self.max_body_size
         if self.cancels:
             execution.watch.add(request)
+        request.values = [None] * self.width
         try:
             if self.simple:
                 try:
+                    for step in self.steps:
+                        await step(request)
                     value = await self.node.call(request)
                 except Refused:
                     raise Invalid(self._complaints(request)) from None
                 await self._send(request, value, self.encoding.whole(value, request))
-            else:
+            elif self.holds or self.timeout is not None:
                 await self._serve(request)
+            else:
+                value, encoded = await self._value(request)
+                await self._send(request, value, encoded)
         except asyncio.CancelledError:
             if not execution.watch.forgive(request):
                 raise
@@ -177,7 +185,6 @@ class Plan:
                 execution.watch.discard(request)
 
     async def _serve(self, request: Request) -> None:
-        request.values = [None] * self.width
         error: BaseException | None = None
         try:
             if self.timeout is None:
@@ -305,35 +312,12 @@ class Plan:
                 response.hop = request.lease.run
             request.started = True
             await response(request.scope, request.receive, send)
-        self._begin_tasks(request)
+        if request.tasks is not None:
+            self._begin_tasks(request)
 
     def _begin_tasks(self, request: Request) -> None:
         if request.tasks is not None:
             request.tasks.begin(self.execution.app.supervisor)
-
-    async def _read_content(self, request: Request) -> None:
-        first = self.content[0]
-        kind = request.fields.get(b"content-type", b"").partition(b";")[0].strip().lower()
-        if first.source == "form":
-            if kind != b"application/x-www-form-urlencoded":
-                raise Problem(415, "the content must be application/x-www-form-urlencoded")
-            request.values[-1] = parse_query(await request.body())
-            return
-        content = await request.body()
-        if not content and not first.argument.required:
-            request.values[-1] = first.argument.default
-            return
-        try:
-            if first.argument.type in (bytes, str):
-                whole = content if first.argument.type is bytes else await request.text()
-                request.values[-1] = first.codec.convert(whole)
-            else:
-                request.values[-1] = _read(first, content, kind)
-        except Invalid as invalid:
-            raise Invalid([*self._complaints(request), *invalid.errors]) from None
-        except ValueError as error:
-            faults = [at_content(one) for one in first.codec.explain_text(whole, error)]
-            raise Invalid([*self._complaints(request), *faults]) from None
 
     def _complaints(self, request: Request) -> list[dict[str, str]]:
         """Return all that is wrong with the parameters, in the order of the functions."""
@@ -347,14 +331,6 @@ class Plan:
             except Refused as refused:
                 complaints += one.complaints(refused.faults)
         return complaints
-
-
-def _read(parameter: Parameter, content: bytes, kind: bytes) -> Any:
-    if kind in (b"application/json", b"") or kind.endswith(b"+json"):
-        return read_json(parameter.codec, content)
-    if kind in (b"application/msgpack", b"application/x-msgpack", b"application/vnd.msgpack"):
-        return read_msgpack(parameter.codec, content)
-    raise Problem(415, "the content must be application/json or application/msgpack")
 
 
 def _may_be_empty(returns: Any) -> bool:

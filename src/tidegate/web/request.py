@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from http.cookies import _unquote as unquote_cookie
 from typing import Any, TypeVar, overload
 from urllib.parse import quote, unquote_plus
 
@@ -13,10 +12,11 @@ from ..asgi import Message, Receive, Scope, Send
 from ..errors import ClientDisconnected, UsageError
 from .codec import codec_of
 from .content import read_json
+from .cookies import parse_cookies
 from .headers import Headers, to_pairs
 from .problems import Problem
 
-__all__ = ["MAX_BODY_SIZE", "Request", "parse_cookies", "parse_query"]
+__all__ = ["MAX_BODY_SIZE", "Request", "parse_query"]
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ def parse_query(query: bytes) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     if not query:
         return found
-    if query.count(b"&") >= _MAX_PAIRS:
+    if len(query) > _MAX_PAIRS and query.count(b"&") >= _MAX_PAIRS:
         raise Problem(400, f"more than {_MAX_PAIRS} parameters")
     text = query.decode("latin-1")
     encoded = "%" in text or "+" in text or not text.isascii()
@@ -64,17 +64,6 @@ def _decoded(text: str) -> str:
     if not text.isascii():
         text = text.encode("latin-1").decode("utf-8", "replace")
     return unquote_plus(text)
-
-
-def parse_cookies(header: str) -> dict[str, str]:
-    """Return the cookies of a Cookie field (RFC 6265 section 5.4); the first of a name counts."""
-    found: dict[str, str] = {}
-    for pair in header.split(";"):
-        name, equals, value = pair.partition("=")
-        name = name.strip()
-        if equals and name not in found:
-            found[name] = unquote_cookie(value.strip())
-    return found
 
 
 class Request:
@@ -248,9 +237,9 @@ class Request:
             raise self._too_large()
         # Kept here, so that nothing is lost if this is cancelled.
         pieces = self._pieces
-        size = sum(map(len, pieces))
+        size = sum(map(len, pieces)) if pieces else 0
         while not self.ended:
-            message = await self.next_message()
+            message = await (self.receive() if self._tail is None else self.next_message())
             if message["type"] == "http.disconnect":
                 raise ClientDisconnected("the client left before all content had come")
             piece = message.get("body", b"")
@@ -306,14 +295,26 @@ class Request:
 
     async def disconnected(self) -> None:
         """Return when the client has left; content not yet read is read and kept."""
+        while not await self.over():
+            pass
+
+    async def over(self) -> bool:
+        """Return True when the client has left, and False when the server is about to.
+
+        The latter only if the response asked for it (the extension ``tidegate.drain``).
+        """
         try:
             if not self.streamed:
                 await self.body()
-            while (await self.next_message())["type"] != "http.disconnect":
-                pass
+            kind = ""
+            while kind not in ("http.disconnect", "http.drain"):
+                kind = (await self.next_message())["type"]
+            if kind == "http.drain":
+                return False
         except ClientDisconnected:
             pass
         self._tail = {"type": "http.disconnect"}
+        return True
 
     async def is_disconnected(self) -> bool:
         """Say whether the client has left, as far as is known now."""

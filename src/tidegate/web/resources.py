@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from inspect import isclass
 from typing import Any, TypeVar
 
@@ -16,56 +16,64 @@ from .execution import Execution
 from .inject import Graph, Node, Provider, Providers
 from .request import Request
 
-__all__ = ["Scope", "open_resources"]
+__all__ = ["Resources", "Scope"]
 
 T = TypeVar("T")
 
 
-@contextlib.asynccontextmanager
-async def open_resources(providers: Providers, execution: Execution) -> AsyncIterator[None]:
-    """Open all resources of the application around the block.
+class Resources:
+    """The resources of an application while it is open."""
 
-    Raises ``ConfigError`` if one needs what only a request has, or itself.
-    """
-    request = _no_request(execution)
-    opening: list[Any] = []
+    def __init__(self, providers: Providers, execution: Execution) -> None:
+        self._providers = providers
+        self._execution = execution
+        self._request = _no_request(execution)
+        self._opening: list[Any] = []
 
-    async def open_one(hint: Any, provider: Provider) -> None:
-        if hint in providers.instances:
+    async def open(self) -> None:
+        """Open all that are not open and not overridden.
+
+        Raises ``ConfigError`` if one needs what only a request has, or itself.
+        """
+        providers = self._providers
+        for hint, provider in providers.by_type.items():
+            if provider.scope == "app" and hint not in providers.overrides:
+                await self._open_one(hint, provider)
+
+    async def close(self, error: BaseException | None) -> None:
+        """Close what was opened, in reverse; raises what else than ``error`` comes of that."""
+        self._providers.instances.clear()
+        await _close(self._request, self._execution, error)
+
+    async def _open_one(self, hint: Any, provider: Provider) -> None:
+        if hint in self._providers.instances:
             return
-        if hint in opening:
-            raise ConfigError(f"resources need each other: {[*opening, hint]}")
-        graph = Graph(providers)
+        if hint in self._opening:
+            raise ConfigError(f"resources need each other: {[*self._opening, hint]}")
+        graph = Graph(self._providers)
         node = graph.add(provider.function)
         _check(graph)
-        opening.append(hint)
-        for needed in graph.resources.items():
-            await open_one(*needed)
-        opening.pop()
+        self._opening.append(hint)
+        try:
+            for needed in graph.resources.items():
+                await self._open_one(*needed)
+        finally:
+            self._opening.pop()
         node.run = provider.run
-        request.values = []
-        await _open(graph, request, execution)
-        providers.instances[hint] = request.values[node.slot]
+        self._request.values = []
+        await _open(graph, self._request, self._execution)
+        self._providers.instances[hint] = self._request.values[node.slot]
 
+
+async def _close(request: Request, execution: Execution, error: BaseException | None) -> None:
     async def hop(function: Callable[..., Any], *args: Any) -> Any:
         return await execution.threads().run(function, *args)
 
-    error: BaseException | None = None
     try:
-        for hint, provider in providers.by_type.items():
-            if provider.scope == "app" and hint not in providers.overrides:
-                await open_one(hint, provider)
-        yield
+        await close_all(request, "end", error, hop)
     except BaseException as raised:
-        error = raised
-        raise
-    finally:
-        providers.instances.clear()
-        try:
-            await close_all(request, "end", error, hop)
-        except BaseException as raised:
-            if raised is not error:
-                raise
+        if raised is not error:
+            raise
 
 
 def _check(graph: Graph) -> None:
@@ -157,15 +165,7 @@ class Scope:
 
     async def close(self, error: BaseException | None) -> None:
         """Close what was opened, in reverse."""
-
-        async def hop(inner: Callable[..., Any], *args: Any) -> Any:
-            return await self._execution.threads().run(inner, *args)
-
-        try:
-            await close_all(self._request, "end", error, hop)
-        except BaseException as raised:
-            if raised is not error:
-                raise
+        await _close(self._request, self._execution, error)
 
 
 def _nobody() -> None:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
-from http.cookies import _quote as quote_cookie
-from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 from urllib.parse import quote
 
 from ..asgi import Receive, Scope, Send
 from ..bridge.threads import to_thread
-from ..errors import ClientDisconnected, UsageError
-from ..http import http_date, is_token
+from ..errors import ClientDisconnected
 from .codec import to_json
+from .cookies import SameSite, cookie_field
 from .headers import MutableHeaders, Pairs, to_pairs
 
 __all__ = [
@@ -94,28 +93,24 @@ class Response(Generic[T]):
         domain: str | None = None,
         secure: bool = True,
         http_only: bool = True,
-        same_site: Literal["lax", "strict", "none"] | None = "lax",
+        same_site: SameSite | None = "lax",
     ) -> None:
         """Set a cookie (RFC 6265); ``max_age`` in seconds, ``expires`` in seconds since 1970.
 
         Secure, HttpOnly and SameSite are on until said otherwise.
         """
-        if not is_token(name.encode("latin-1", "replace")):
-            raise UsageError(f"{name!r} cannot be the name of a cookie")
-        parts = [f"{name}={quote_cookie(value) if value else ''}"]
-        if max_age is not None:
-            parts.append(f"Max-Age={max_age}")
-        if expires is not None:
-            parts.append(f"Expires={http_date(expires).decode()}")
-        for key, text in (("Path", path), ("Domain", domain)):
-            if text is not None:
-                if any(c in text for c in ";,\r\n\0"):
-                    raise UsageError(f"the {key.lower()} of a cookie cannot be {text!r}")
-                parts.append(f"{key}={text}")
-        parts += ["Secure"] if secure else []
-        parts += ["HttpOnly"] if http_only else []
-        parts += [f"SameSite={same_site.capitalize()}"] if same_site else []
-        self.headers.add("set-cookie", "; ".join(parts))
+        field = cookie_field(
+            name,
+            value,
+            max_age=max_age,
+            expires=expires,
+            path=path,
+            domain=domain,
+            secure=secure,
+            http_only=http_only,
+            same_site=same_site,
+        )
+        self.headers.add("set-cookie", field)
 
     def delete_cookie(
         self,
@@ -124,7 +119,7 @@ class Response(Generic[T]):
         path: str | None = "/",
         domain: str | None = None,
         secure: bool = True,
-        same_site: Literal["lax", "strict", "none"] | None = "lax",
+        same_site: SameSite | None = "lax",
     ) -> None:
         """Tell the client to forget a cookie; all the rest as when it was set."""
         self.set_cookie(

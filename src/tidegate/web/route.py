@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any, Literal, TypeAlias, TypedDict
 
+from .. import web
 from ..errors import ConfigError
 from .annotations import place_of
 from .params import Depends
@@ -81,8 +81,7 @@ def make_options(function: Callable[..., Any], given: RouteOptions, **extra: Any
     """Return the options of a route.  Raises ``ConfigError`` for a value that makes no sense."""
     where = place_of(function)
     for name in given.keys() - RouteOptions.__annotations__.keys():
-        near = get_close_matches(name, RouteOptions.__annotations__, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = web.spelling.suggestion(name, RouteOptions.__annotations__)
         raise ConfigError(f"{where}: a route has no option {name!r}{hint}")
     options = Options(**given, extra=extra)
     if options.status is not None and not 200 <= options.status <= 599:

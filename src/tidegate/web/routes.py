@@ -29,6 +29,12 @@ class Target:
         self.names = names
         self.app = None if app is plan else app
 
+    def params(self, values: list[str]) -> dict[str, str]:
+        """Return the parameters of the path by name."""
+        if len(values) == 1:
+            return {self.names[0]: values[0]}
+        return dict(zip(self.names, values, strict=True)) if values else {}
+
 
 class Endpoint:
     """All that is at one path."""
@@ -101,19 +107,19 @@ class Routes:
 
     def target(self, path: str, method: str) -> tuple[Target, list[str]] | Endpoint | None:
         """Return who serves a method at a path, or the endpoint that does not, or None."""
-        found = self.table.find(path)
-        if found is None:
-            return None
-        endpoint, values = found
-        target = endpoint.methods.get(method)
-        if target is not None:
-            return target, values
-        if not values:
-            # '/items/new' may take POST only, and '/items/{id}' GET.
-            again = self.table.find_dynamic(path)
-            if again is not None and method in again[0].methods:
-                return again[0].methods[method], again[1]
-        return endpoint if endpoint.methods else None
+        static = self.table.static.get(path)
+        if static is not None:
+            target = static.methods.get(method)
+            if target is not None:
+                return target, []
+        # '/items/new' may take POST only, and '/items/{id}' GET.
+        found = self.table.find_dynamic(path)
+        if found is not None:
+            target = found[0].methods.get(method)
+            if target is not None:
+                return target, found[1]
+        endpoint = static or (found and found[0])
+        return endpoint if endpoint is not None and endpoint.methods else None
 
     async def serve_mount(self, path: str, scope: Scope, receive: Receive, send: Send) -> bool:
         """Serve with a mounted application, if one is over this path."""

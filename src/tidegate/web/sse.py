@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from ..asgi import Receive, Scope, Send
+from ..asgi import Message, Receive, Scope, Send
 from ..errors import ClientDisconnected, ConfigError, UsageError
 from ..events.hub import message_id
 from .annotations import place_of
@@ -30,6 +30,9 @@ _FIELDS: Pairs = [
     # Proxies in the manner of nginx would hold events back.
     (b"x-accel-buffering", b"no"),
 ]
+
+# Seconds.  A browser shows a stream as open when it has the head.
+_MAX_HOLD = 0.1
 
 
 class Event:
@@ -84,7 +87,12 @@ def _lines(text: str) -> list[str]:
 
 
 class EventStream:
-    """A response that streams events; ends when the client leaves."""
+    """A response that streams events; ends when the client leaves, or the server is about to.
+
+    The head waits for the first event, but not for long: so what fails before
+    is still answered with a status, and a client of a quiet stream knows that
+    it is connected.
+    """
 
     def __init__(
         self, request: Request, items: AsyncGenerator[Any, None], heartbeat: float
@@ -93,52 +101,72 @@ class EventStream:
         self.items = items
         self.heartbeat = heartbeat
         self._idle = True
-        self._left = False
+        self._over = False  # nobody listens any more, or nobody should
+        self._drains = False  # the server is about to leave
+        self._turn = asyncio.Lock()  # two tasks send
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": list(_FIELDS)})
         if scope["method"] == "HEAD":
             await self.items.aclose()
-            await send({"type": "http.response.body", "body": b""})
+            await self._send(b"", False)
             return
         task = asyncio.current_task()
-        beside = asyncio.create_task(self._beside(task, send))
+        beside = asyncio.create_task(self._beside(task))
         try:
-            # The head goes out at once, so that the client knows it is connected.
-            await send({"type": "http.response.body", "body": b": \n\n", "more_body": True})
             message_id.set(None)
             async for item in self.items:
                 self._idle = False
-                body = encode_event(item, message_id.get())
-                await send({"type": "http.response.body", "body": body, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
+                await self._send(encode_event(item, message_id.get()))
+            await self._send(b"", False)
         except ClientDisconnected:
             pass
         except asyncio.CancelledError:
-            if not self._left or task is None or task.uncancel() > 0:
+            if not self._over or task is None or task.uncancel() > 0:
                 raise
+            if self._drains:
+                await self.items.aclose()
+                await self._send(b"", False)
         finally:
             beside.cancel()
             await self.items.aclose()
 
-    async def _beside(self, task: asyncio.Task[Any] | None, send: Send) -> None:
-        """Send comments while nothing happens, until the client leaves."""
-        gone = asyncio.ensure_future(self.request.disconnected())
+    async def _send(self, body: bytes, more: bool = True) -> None:
+        """Send a piece of the stream, after the head if that was not sent."""
+        request = self.request
+        async with self._turn:
+            if not request.started:
+                request.started = True
+                start: Message = {"type": "http.response.start", "status": 200}
+                start["headers"] = list(_FIELDS)
+                if "tidegate.drain" in request.scope.get("extensions", {}):
+                    start["drain"] = True  # tell us of a shutdown
+                await request.send(start)
+            message: Message = {"type": "http.response.body", "body": body}
+            if more:
+                message["more_body"] = True
+            await request.send(message)
+
+    async def _beside(self, task: asyncio.Task[Any] | None) -> None:
+        """Send comments while nothing happens, until the client or the server leaves."""
+        over = asyncio.ensure_future(self.request.over())
         try:
+            timeout = min(self.heartbeat, _MAX_HOLD)
             while True:
                 self._idle = True
-                done, _ = await asyncio.wait([gone], timeout=self.heartbeat)
+                done, _ = await asyncio.wait([over], timeout=timeout)
                 if done:
+                    self._drains = not over.result()
                     break
                 if self._idle:
-                    await send({"type": "http.response.body", "body": b": \n\n", "more_body": True})
+                    await self._send(b": \n\n")
+                timeout = self.heartbeat
         except (OSError, Problem):
             pass  # nobody can be sent to
         finally:
-            gone.cancel()
-        self._left = True
+            over.cancel()
+        self._over = True
         if task is not None:
-            task.cancel("the client has disconnected")
+            task.cancel("the server is about to leave" if self._drains else "the client has left")
 
 
 class EventPlan(Plan):
@@ -152,10 +180,9 @@ class EventPlan(Plan):
             )
         self.heartbeat: float = route.options.extra["heartbeat"]
         self.cancels = False  # the stream sees for itself
-        self.simple = False
+        self.holds = True  # the generator that is the handler
 
     async def _send(self, request: Request, value: Any, encoded: Any) -> None:
-        request.started = True
         stream = EventStream(request, value, self.heartbeat)
         await stream(request.scope, request.receive, request.send)
         self._begin_tasks(request)

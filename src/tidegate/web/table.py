@@ -110,12 +110,13 @@ def _pattern(text: str, part: str) -> tuple[str, bool]:
 
 
 class _Node(Generic[T]):
-    __slots__ = ("any", "leaf", "literals", "mount", "patterns", "rest")
+    __slots__ = ("any", "forks", "leaf", "literals", "mount", "patterns", "rest")
 
     def __init__(self) -> None:
         self.literals: dict[str, _Node[T]] = {}
         self.patterns: list[tuple[str, Match, _Node[T]]] = []  # from the strictest
         self.any: _Node[T] | None = None
+        self.forks = False  # a segment may lead on in more than one way
         self.leaf: T | None = None
         self.rest: T | None = None  # takes whatever follows
         self.mount: T | None = None  # takes whatever follows, or nothing
@@ -139,6 +140,7 @@ class Table(Generic[T]):
             node = _child(node, pattern, literal)
         if template.rest:
             node.rest = node.rest if node.rest is not None else self.make()
+            node.forks = True
             return node.rest
         node.leaf = node.leaf if node.leaf is not None else self.make()
         return node.leaf
@@ -179,6 +181,12 @@ class Table(Generic[T]):
 
 
 def _child(node: _Node[T], pattern: str, literal: str) -> _Node[T]:
+    child = _own_child(node, pattern, literal)
+    node.forks = bool(node.patterns or node.rest is not None or (node.literals and node.any))
+    return child
+
+
+def _own_child(node: _Node[T], pattern: str, literal: str) -> _Node[T]:
     if not pattern:
         return node.literals.setdefault(literal, _Node())
     if pattern == f"({CONVERTERS['str']})":
@@ -196,6 +204,16 @@ def _child(node: _Node[T], pattern: str, literal: str) -> _Node[T]:
 
 
 def _walk(node: _Node[T], segments: list[str], at: int, values: list[str]) -> T | None:
+    while at < len(segments) and not node.forks:
+        segment = segments[at]
+        way = node.literals.get(segment)
+        if way is None:
+            way = node.any
+            if way is None or not segment:
+                return None
+            values.append(segment)
+        node = way
+        at += 1
     if at == len(segments):
         return node.leaf
     segment = segments[at]

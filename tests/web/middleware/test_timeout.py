@@ -65,16 +65,16 @@ async def test_a_response_that_does_not_end_is_broken_off():
     assert app.ended == [asyncio.CancelledError]
 
 
-async def test_over_a_connection_nobody_takes_it_for_whole(caplog):
+async def test_over_a_connection_nobody_takes_it_for_whole(caplog, monkeypatch):
     peer = Peer(Timeout(SOON)(stuck(START, PART)))
     closed = asyncio.Event()
-    lost = peer.connection.connection_lost
+    lost = type(peer.connection).connection_lost
 
-    def connection_lost(error):
-        lost(error)
+    def connection_lost(connection, error):
+        lost(connection, error)
         closed.set()
 
-    peer.connection.connection_lost = connection_lost
+    monkeypatch.setattr(type(peer.connection), "connection_lost", connection_lost)
     await peer.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     await asyncio.wait_for(closed.wait(), 30)
     assert peer.transport.output.endswith(b"1\r\na\r\n")

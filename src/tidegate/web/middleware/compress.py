@@ -12,9 +12,10 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 
 from ...asgi import Application, Message, Receive, Scope, Send
-from ..headers import Pairs
+from ...http import weights
+from ..headers import Pairs, vary
 from .codings import Coder, Coding, checked_codings
-from .fields import value_of, vary, weights
+from .fields import value_of
 from .settings import checked_number, checked_texts
 
 __all__ = ["Compress"]

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from http.cookies import CookieError, SimpleCookie
-from typing import Literal
 
 from ...asgi import Scope
-from ...errors import ConfigError
-from ..request import parse_cookies
+from ...errors import ConfigError, UsageError
+from ..cookies import SameSite, cookie_field, parse_cookies
 from .fields import value_of
 
 __all__ = ["Cookie", "SameSite"]
-
-SameSite = Literal["lax", "strict", "none"]
 
 
 @dataclass(frozen=True)
@@ -47,8 +43,8 @@ class Cookie:
             raise ConfigError(f"{self.where}: a __Host- cookie has no domain, and the path '/'")
         try:
             self.field("", 0)
-        except CookieError as error:
-            raise ConfigError(f"{self.where}: {self.name!r} is no name: {error}") from None
+        except UsageError as error:
+            raise ConfigError(f"{self.where}: {error}") from None
 
     def read(self, scope: Scope) -> str | None:
         """Return the value a client sent, None if it did not send one."""
@@ -62,15 +58,15 @@ class Cookie:
 
         0 removes it.  ``value`` must not need quoting.
         """
-        made = SimpleCookie({self.name: value})[self.name]
-        made["path"] = self.path
-        made["samesite"] = self.same_site
-        if self.domain:
-            made["domain"] = self.domain
-        if max_age is not None:
-            made["max-age"] = max_age
-            if not max_age:
-                made["expires"] = "Thu, 01 Jan 1970 00:00:00 GMT"
-        made["secure"] = self.secure
-        made["httponly"] = self.http_only
-        return b"set-cookie", made.OutputString().encode("latin-1")
+        made = cookie_field(
+            self.name,
+            value,
+            max_age=max_age,
+            expires=0 if max_age == 0 else None,
+            path=self.path,
+            domain=self.domain,
+            secure=self.secure,
+            http_only=self.http_only,
+            same_site=self.same_site,
+        )
+        return b"set-cookie", made.encode("latin-1")

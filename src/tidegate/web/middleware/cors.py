@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from ...asgi import Application, Receive, Scope, Send
 from ...errors import ConfigError
 from ...http import is_token
-from ..headers import Pairs
+from ..headers import Pairs, vary
 from ..problems import problem_response
 from .answer import Response, answer
-from .fields import at_start, value_of, vary
+from .fields import at_start, value_of
 from .settings import checked_number, checked_origins, checked_texts
 
 __all__ = ["CORS"]

@@ -13,11 +13,11 @@ from dataclasses import KW_ONLY, dataclass
 
 from ...asgi import Application, Receive, Scope, Send
 from ...errors import UsageError
-from ..headers import Pairs
+from ..headers import Pairs, vary
 from ..problems import problem_response
 from .answer import answer
 from .cookies import Cookie
-from .fields import at_start, value_of, vary
+from .fields import at_start, value_of
 from .settings import checked_field, checked_origins, checked_secrets, path_matcher
 
 __all__ = ["CSRF", "csrf_token"]

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from ...asgi import Message, Scope, Send
 from ..headers import Pairs
 
-__all__ = ["at_start", "value_of", "vary", "weights"]
+__all__ = ["at_start", "value_of"]
 
 _STARTS = frozenset(
     ("http.response.start", "websocket.accept", "websocket.http.response.start"),
@@ -40,36 +40,3 @@ def at_start(send: Send, edit: Callable[[Pairs], Pairs]) -> Send:
         return send(message)
 
     return send_edited
-
-
-def vary(headers: Pairs, name: bytes) -> Pairs:
-    """Say in ``headers`` that the response depends on a request field.
-
-    RFC 9110 section 12.5.5.
-    """
-    for place, (key, value) in enumerate(headers):
-        if key.lower() == b"vary":
-            told = value.lower().replace(b" ", b"").split(b",")
-            if name.lower() not in told and b"*" not in told:
-                headers[place] = (key, value + b", " + name)
-            return headers
-    headers.append((b"vary", name))
-    return headers
-
-
-def weights(accepted: bytes) -> dict[bytes, float]:
-    """Return the weight of each coding in an Accept-Encoding (RFC 9110 section 12.4.2)."""
-    found: dict[bytes, float] = {}
-    for item in accepted.lower().split(b","):
-        name, _, parameters = item.partition(b";")
-        key, _, value = parameters.partition(b"=")
-        weight = 1.0
-        if key.strip() == b"q":
-            try:
-                weight = float(value)
-            except ValueError:
-                weight = 0.0
-        name = name.strip()
-        if name and 0 <= weight <= 1:
-            found[b"gzip" if name == b"x-gzip" else name] = weight
-    return found

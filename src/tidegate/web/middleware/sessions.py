@@ -17,9 +17,8 @@ import msgspec
 
 from ...asgi import Application, Message, Receive, Scope, Send
 from ...errors import AppError, UsageError
-from ..headers import Pairs
+from ..headers import Pairs, vary
 from .cookies import Cookie, SameSite
-from .fields import vary
 from .settings import checked_number
 
 __all__ = ["MemorySessions", "Session", "SessionStore", "Sessions"]
