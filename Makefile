@@ -23,7 +23,7 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help serve test lint types unit matrix docs fuzz bench system clean
+.PHONY: help serve test lint types unit matrix fast docs fuzz sanitize bench wheels system clean
 
 define announce
 @printf '\n==> %s\n' '$(1)'
@@ -59,9 +59,13 @@ unit: $(VENV)/installed-dev  ## run the tests and both coverage gates
 	$(call announce,Coverage: wire and exchange)
 	@$(BIN)/coverage report --include='$(FULLY_COVERED)' --fail-under=100
 
-matrix: $(VENV)/installed-dev  ## run the tests on the other Python versions found
-	$(call announce,Tests on other Python versions)
+matrix: $(VENV)/installed-dev  ## run the tests compiled, and on the other Python versions found
+	$(call announce,Tests of the compiled build and on other Python versions)
 	@$(BIN)/nox
+
+fast: $(VENV)/installed-dev  ## build Tidegate compiled and run all tests on it
+	$(call announce,All tests compiled)
+	@$(BIN)/nox --session compiled -- tests $(PYTEST_ARGS)
 
 docs: $(VENV)/installed-dev  ## run the examples of README.md and docs/
 	$(call announce,Examples of README.md and docs/)
@@ -72,6 +76,14 @@ fuzz: $(VENV)/installed-dev  ## run the fuzzers at length
 	@for fuzzer in $(FUZZERS); do \
 		$(BIN)/python -m tests.fuzz.$$fuzzer --seconds $(FUZZ_SECONDS) || exit 1; \
 	done
+
+sanitize: $(VENV)/installed-dev  ## run the tests of wire with the sanitizers of gcc
+	$(call announce,Sanitizers)
+	@$(BIN)/nox --session sanitize
+
+wheels: $(VENV)/installed-dev  ## build wheels and sources into dist, and try each
+	$(call announce,Wheels)
+	@$(BIN)/nox --session wheels
 
 bench: $(VENV)/installed-dev  ## measure Tidegate beside other servers
 	$(call announce,Benchmarks)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ._pure import obey
+
 if TYPE_CHECKING:
     from ._version import __version__
     from .bridge.wsgi import wsgi
@@ -80,6 +82,9 @@ __all__ = [
     "run",
     "wsgi",
 ]
+
+# Before any module that may be compiled is imported.
+obey()
 
 _PLACES = {
     "__version__": "._version",

@@ -1,0 +1,1 @@
+cpdef body_length(str version, list headers, limit)
