@@ -122,8 +122,10 @@ def check_settings(context: click.Context, /, **options: object) -> None:
 def test_commands_parse(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("run", "check"):
         monkeypatch.setattr(command(name), "callback", check_settings)
-    monkeypatch.setattr("tidegate.cli.run.serve", lambda config: None)  # for dev
-    # Files that it reads are the reader's.
+    monkeypatch.setattr("tidegate.cli.run.serve", lambda config, again=None: None)  # for dev
+    # Servers that they ask, and files that it reads, are the reader's.
+    for name in ("top", "ctl"):
+        monkeypatch.setattr(command(name), "callback", lambda **options: None)
     monkeypatch.setattr(command("import-config"), "callback", lambda words, output: None)
     for name in list(os.environ):
         if name.startswith("TIDEGATE_"):

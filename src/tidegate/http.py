@@ -7,6 +7,7 @@ the core of each protocol under ``wire/``.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import time
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ __all__ = [
     "KNOWN_FIELDS",
     "LENGTH",
     "NO_BODY",
+    "PROXY_FIELDS",
     "REASON",
     "SERVER",
     "Defaults",
@@ -31,8 +33,10 @@ __all__ = [
     "Head",
     "field",
     "http_date",
+    "is_host",
     "is_token",
     "phrase",
+    "weights",
 ]
 
 # What a response field means to us; a field has at most one role, save that a
@@ -49,12 +53,23 @@ REASON = 64
 NO_BODY = -1
 """As the length of a response: there is no body, and nothing says how long it is."""
 
+PROXY_FIELDS = frozenset(
+    b"client-cert client-cert-chain forwarded x-forwarded-for x-forwarded-host x-forwarded-port "
+    b"x-forwarded-prefix x-forwarded-proto".split()
+)
+"""Fields of a request in which a proxy says for whom it speaks; see ``Head.forwarded``."""
+
 # RFC 9110 section 5.6.2.
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 # RFC 9110 section 5.5 forbids CR, LF and NUL; the other controls have no use
 # but to confuse whoever reads the field next.
 _BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+_HOST_VALUE = re.compile(
+    rb"(?:\[[0-9A-Fa-f:.]+\]|\[[vV][0-9A-Fa-f]+\.[\w.~!$&'()*+,;=:\-]+\]"
+    rb"|(?:[\w.~!$&'()*+,;=\-]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?"
+)
 
 _ROLES = {
     b"content-length": LENGTH,
@@ -84,7 +99,8 @@ class Head(msgspec.Struct, gc=False):
     its parts, still percent-encoded.  ``body_length`` is a number of bytes, or
     ``framing.CHUNKED``.  ``upgrade`` is the lower-case value of Upgrade, or
     ``b""`` when the client did not ask.  ``forwarded`` says that a proxy field
-    (``X-Forwarded-...``) is among the headers.
+    (``PROXY_FIELDS``) is among the headers, ``takes_trailers`` that the client
+    understands fields after the content (RFC 9110 section 6.5.1).
     """
 
     method: str
@@ -99,6 +115,7 @@ class Head(msgspec.Struct, gc=False):
     expects_continue: bool = False
     upgrade: bytes = b""
     forwarded: bool = False
+    takes_trailers: bool = False
 
 
 class Field:
@@ -165,6 +182,19 @@ def is_token(name: bytes) -> bool:
     return _TOKEN.fullmatch(name) is not None
 
 
+def is_host(value: bytes) -> bool:
+    """Say whether this is uri-host [":" port] (RFC 3986 section 3.2.2)."""
+    if _HOST_VALUE.fullmatch(value) is None:
+        return False
+    if value[:1] != b"[" or value[1:2] in (b"v", b"V"):
+        return True
+    try:
+        ipaddress.IPv6Address(value[1 : value.index(b"]")].decode("ascii"))
+    except ValueError:
+        return False
+    return True
+
+
 def phrase(status: int) -> str:
     """Return the reason phrase of a status code; empty when it has none."""
     try:
@@ -179,6 +209,24 @@ def http_date(seconds: float) -> bytes:
     # Not strftime: it would follow the locale.
     text = f"{_DAYS[weekday]}, {day:02} {_MONTHS[month - 1]} {year}"
     return f"{text} {hour:02}:{minute:02}:{second:02} GMT".encode()
+
+
+def weights(accepted: bytes) -> dict[bytes, float]:
+    """Return the weight of each coding in an Accept-Encoding (RFC 9110 section 12.4.2)."""
+    found: dict[bytes, float] = {}
+    for item in accepted.lower().split(b","):
+        name, _, parameters = item.partition(b";")
+        key, _, value = parameters.partition(b"=")
+        weight = 1.0
+        if key.strip() == b"q":
+            try:
+                weight = float(value)
+            except ValueError:
+                weight = 0.0
+        name = name.strip()
+        if name and 0 <= weight <= 1:
+            found[b"gzip" if name == b"x-gzip" else name] = weight
+    return found
 
 
 def _list_items(value: bytes) -> list[bytes]:

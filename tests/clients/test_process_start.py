@@ -52,7 +52,8 @@ def get(url: str) -> str:
 def test_the_version_and_the_speed_are_told() -> None:
     done = tidegate("--version")
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.fullmatch(r"tidegate \d+\.\d+\S* \((pure|compiled)\)\n", done.stdout)
+    speed = r"\((pure|compiled), Python 3\.\d+\.\d+\S*\)"
+    assert re.fullmatch(rf"tidegate \d+\.\d+\S* {speed}\n", done.stdout)
 
 
 def test_help_names_the_options() -> None:

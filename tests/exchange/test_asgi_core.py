@@ -202,6 +202,7 @@ async def test_12_each_stream_has_its_own_scope_and_its_own_answer():
 
         scheme, client, server, trusted, congested = "https", None, None, False, False
         tls = None
+        sends_files = False
 
         def __init__(self):
             self.sent = b""
@@ -360,7 +361,9 @@ async def test_17_our_own_disconnect_error_is_not_logged(caplog):
 async def test_18_only_usable_extensions_are_advertised():
     application = Recorded()
     await Peer(application).get()
-    assert application.scopes[0]["extensions"] == {}
+    names = ("pathsend", "zerocopysend", "early_hint")
+    wanted = {"tidegate.drain", *(f"http.response.{name}" for name in names)}
+    assert application.scopes[0]["extensions"] == {name: {} for name in wanted}
 
 
 async def test_19_one_broken_call_leaves_the_next_ones_as_they_were(caplog):

@@ -387,6 +387,7 @@ async def test_each_request_is_logged_once_when_it_is_over(caplog):
         (("192.0.2.1", 5), "192.0.2.1:5"),
         (("2001:db8::1", 5), "[2001:db8::1]:5"),
         (("/run/app.sock", None), "/run/app.sock"),
+        (("a\x1b[31m\u20ac", None), "a\\x1b[31m\\xe2\\x82\\xac"),
     ],
 )
 def test_addresses_are_written_as_people_write_them(address, text):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 
 import pytest
 
 from tidegate.exchange.access import AccessLog
 from tidegate.exchange.lifespan import Lifespan, LifespanFailed
+from tidegate.exchange.out import NOWHERE
 from tidegate.testing.peer import Peer, turns
 
 from .applications import body, hello, sends, start
@@ -130,3 +132,14 @@ async def test_who_waits_for_the_end_is_told_when_the_last_call_is_over():
     gates["/2"].set()
     await turns()
     assert told == [0]
+
+
+async def test_what_is_sent_nowhere_is_let_go(tmp_path):
+    path = tmp_path / "a"
+    path.touch()
+    descriptor = os.open(path, os.O_RDONLY)
+    NOWHERE.file(descriptor, 0, 1, True)
+    with pytest.raises(OSError, match="descriptor"):
+        os.fstat(descriptor)
+    NOWHERE.informational(103, [])
+    NOWHERE.trailers([])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ import pytest
 from tidegate.bridge.wsgi import Wsgi, WsgiSettings
 from tidegate.bridge.wsgi.call import Application
 from tidegate.exchange.access import AccessLog
-from tidegate.exchange.forwarded import Proxies
+from tidegate.exchange.forwarded import FIELDS, Proxies
 from tidegate.exchange.service import Policy
 from tidegate.exchange.wsgi import WsgiExchange, WsgiService
 from tidegate.net.clock import Clock
@@ -131,6 +133,22 @@ async def test_the_access_log_knows_the_client(caplog: pytest.LogCaptureFixture)
     assert seen == [("9.8.7.6", "https")]
     assert caplog.messages[0].startswith('9.8.7.6:0 - "GET / HTTP/1.1" 200')
     await peer.close()
+
+
+async def test_what_a_proxy_may_say_besides_is_in_the_environment() -> None:
+    seen = []
+
+    def app(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        seen.append([environ.get(name) for name in ("HTTP_HOST", "SCRIPT_NAME", "PATH_INFO")])
+        return hello(environ, start_response)
+
+    lines = GET.format("X-Forwarded-Host: shop.example\r\nX-Forwarded-Prefix: /caf%C3%A9\r\n")
+    for trusted in ("127.0.0.1", "10.0.0.1"):
+        peer = WsgiPeer(app, Policy(proxies=Proxies([trusted], FIELDS)))
+        await peer.send(lines)
+        await peer.answered(b"hello")
+        await peer.close()
+    assert seen == [["shop.example", "/cafÃ©", "/"], ["test", "", "/"]]
 
 
 @pytest.mark.parametrize(
@@ -409,3 +427,238 @@ async def test_more_than_the_client_takes_at_once_arrives_whole() -> None:
     assert peer.transport.output.startswith(b"HTTP/1.1 200 Quite All Right\r\n")
     assert len(peer.response().body) == 20 * 65_536
     await peer.close()
+
+
+# Files and early hints.
+
+
+def sending(path: Path, length: int | None = None) -> Application:
+    """Return an application that returns a file."""
+
+    def app(environ: Environ, start_response: Any) -> Any:
+        start_response("200 OK", [("Content-Length", str(length))] if length else [])
+        return environ["wsgi.file_wrapper"](path.open("rb"))
+
+    return app
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+async def test_a_file_whose_client_has_left_is_let_go(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(bytes(1_000_000))
+    before = descriptors()
+    go_on, held = threading.Event(), threading.Event()
+    send = sending(path)
+
+    def app(environ: Environ, start_response: Any) -> Any:
+        held.set()
+        go_on.wait(SECONDS)
+        return send(environ, start_response)
+
+    peer = WsgiPeer(app)
+    await peer.send(GET.format(""))
+    await peer.until(held.is_set)
+    await peer.leave()
+    go_on.set()
+    await peer.until(lambda: not peer.service.running)
+    await peer.close()
+    assert descriptors() == before
+
+
+async def test_a_file_that_was_handed_over_to_nobody_is_let_go(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(bytes(1_000_000))
+    before = descriptors()
+    peer = WsgiPeer(sending(path))
+    peer.transport.stall()
+    await peer.send(GET.format(""))
+    await peer.leave()
+    await peer.until(lambda: not peer.service.running)
+    await peer.close()
+    await peer.until(lambda: descriptors() == before)
+
+
+async def test_an_impossible_start_lets_the_file_go(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(bytes(100))
+    before = descriptors()
+    wrap: list[Any] = []
+
+    def app(environ: Environ, start_response: Any) -> Any:
+        headers = [("Content-Length", "100"), ("Content-Length", "100000")]
+        start_response("200 OK", headers)
+        wrap.append(environ["wsgi.file_wrapper"](path.open("rb")))
+        return wrap[0]
+
+    peer = WsgiPeer(app)
+    await peer.send(GET.format(""))
+    await peer.answered(b"500 Internal Server Error")
+    await peer.close()
+    assert descriptors() == before
+
+
+async def test_a_hint_for_nobody_is_dropped() -> None:
+    held, go_on, done = threading.Event(), threading.Event(), threading.Event()
+
+    def app(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        held.set()
+        go_on.wait(SECONDS)
+        environ["wsgi.early_hints"]([("Link", "</a.css>")])
+        environ["wsgi.early_hints"]([("X-Link", "</a.css>")])
+        done.set()
+        return hello(environ, start_response)
+
+    peer = WsgiPeer(app)
+    await peer.send(GET.format(""))
+    await peer.until(held.is_set)
+    await peer.leave()
+    go_on.set()
+    await peer.until(lambda: done.is_set() and not peer.service.running)
+    assert b"103" not in peer.transport.output
+    await peer.close()
+
+
+async def test_an_old_client_is_offered_no_hints() -> None:
+    seen = []
+
+    def app(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        seen.append("wsgi.early_hints" in environ)
+        return hello(environ, start_response)
+
+    peer = WsgiPeer(app)
+    await peer.send("GET / HTTP/1.0\r\n\r\n")
+    await peer.answered(b"hello")
+    assert seen == [False]
+    await peer.close()
+
+
+# on_disconnect = "ignore".
+
+
+async def test_a_thread_may_run_to_its_end_without_noticing(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(bytes(1_000_000))
+    before = descriptors()
+    held, go_on = threading.Event(), threading.Event()
+    ends = []
+
+    def app(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        write = start_response("200 OK", [])
+        write(b"first")
+        held.set()
+        go_on.wait(SECONDS)
+        # More than would be held for a client that is there.
+        for _ in range(20):
+            write(b"x" * 100_000)
+        ends.append("written")
+        if environ["PATH_INFO"] == "/file":
+            return environ["wsgi.file_wrapper"](path.open("rb"))  # type: ignore[no-any-return]
+        return [b"last"]
+
+    for target in ("/", "/file"):
+        peer = WsgiPeer(app, Policy(on_disconnect="ignore"))
+        await peer.send(f"GET {target} HTTP/1.1\r\nHost: test\r\n\r\n")
+        await peer.until(held.is_set)
+        await peer.half_close()
+        await peer.wait(10)
+        assert not peer.transport.closed
+        await peer.leave()
+        go_on.set()
+        await peer.until(lambda peer=peer: not peer.service.running)  # type: ignore[misc]
+        await peer.close()
+        held.clear()
+        go_on.clear()
+    assert ends == ["written", "written"]
+    assert descriptors() == before
+
+
+async def test_hints_come_before_the_response() -> None:
+    def app(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        environ["wsgi.early_hints"]([("Link", "</a.css>")])
+        return hello(environ, start_response)
+
+    peer = WsgiPeer(app)
+    await peer.send(GET.format(""))
+    raw = await peer.answered(b"hello")
+    assert raw.startswith(b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\nHTTP/1.1 200 OK")
+    await peer.close()
+
+
+async def test_a_call_that_takes_too_long_is_answered_in_its_place(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    go = threading.Event()
+
+    def application(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        go.wait(SECONDS)
+        return hello(environ, start_response)
+
+    peer = WsgiPeer(application, Policy(timeout_request=0.01))
+    await peer.send(GET.format(""))
+    await peer.until(lambda: b" 504 " in peer.transport.output)
+    go.set()
+    await peer.until(lambda: not peer.service.running)
+    assert peer.response().status == 504
+    assert peer.transport.output.count(b"HTTP/1.1") == 1
+    assert "No answer within 0.01 s, GET /" in caplog.text
+    await peer.close()
+
+
+async def test_a_mounted_application_shares_what_is_in_progress() -> None:
+    seen = []
+
+    def app(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        seen.append((environ["SCRIPT_NAME"], environ["PATH_INFO"]))
+        return hello(environ, start_response)
+
+    peer = WsgiPeer(app, Policy(root_path="/shop"))
+    mounted = WsgiService.mounted(peer.service, peer.service.wsgi, "/old")
+    peer.worker.exchange = lambda out, _, head, body, ended: WsgiExchange(
+        out, mounted, head, body, ended
+    )
+    changes = []
+    mounted.on_change = lambda: changes.append(len(peer.service.running))
+    await peer.send("GET /old/page HTTP/1.1\r\nHost: test\r\n\r\n")
+    await peer.answered(b"hello")
+    assert seen == [("/shop/old", "/page")]
+    assert changes == [0]
+    await peer.close()
+
+
+async def test_a_file_is_sent_after_what_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"x" * 1_000_000)
+    before = descriptors()
+    for size in (None, 1_000_000):
+        peer = WsgiPeer(sending(path, size))
+        await peer.send(GET.format(""))
+        # The call is over before the file is out.
+        await peer.until(lambda peer=peer: peer.connection.exchange is None)  # type: ignore[misc]
+        assert peer.response().body == b"x" * 1_000_000
+        await peer.close()
+
+    def app(environ: Environ, start_response: Any) -> Any:
+        write = start_response("200 OK", [])
+        write(b"before")
+        return environ["wsgi.file_wrapper"](path.open("rb"))
+
+    peer = WsgiPeer(app)
+    await peer.send(GET.format(""))
+    await peer.until(lambda: peer.connection.exchange is None)
+    assert peer.response().body == b"before" + b"x" * 1_000_000
+    await peer.close()
+    assert descriptors() == before
+
+
+async def test_a_file_that_breaks_the_announced_length_is_let_go(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"x" * 1_000_000)
+    before = descriptors()
+    peer = WsgiPeer(sending(path, 2_000_000))
+    await peer.send(GET.format(""))
+    await peer.answered(b"500 Internal Server Error")
+    await peer.close()
+    assert descriptors() == before

@@ -10,12 +10,16 @@ from contextlib import contextmanager
 from tidegate.exchange.http import HttpExchange
 from tidegate.exchange.websocket import WebSocketExchange
 from tidegate.net.http1 import Http1Connection
+from tidegate.net.http2 import Http2Connection
+from tidegate.net.stream import Http2Stream
 from tidegate.net.websocket import WebSocketConnection, WebSocketSession
 from tidegate.wire.http1.core import Http1Core
+from tidegate.wire.http2.core import Http2Core
 from tidegate.wire.websocket.core import WebSocketCore
 
 KINDS = (
     *(Http1Connection, Http1Core, HttpExchange),
+    *(Http2Connection, Http2Core, Http2Stream),
     *(WebSocketConnection, WebSocketSession, WebSocketCore, WebSocketExchange),
 )
 

@@ -250,11 +250,11 @@ async def test_a_client_that_leaves_before_it_is_accepted_is_a_disconnect() -> N
     assert messages == [{"type": "websocket.disconnect", "code": 1006, "reason": ""}]
 
 
-async def test_a_socket_counts_as_a_request_in_progress() -> None:
+async def test_sockets_do_not_take_the_places_of_requests() -> None:
     peer = WebSocketPeer(Listener(), Policy(limit_concurrency=1))
     await peer.open()
     peer.connect()
-    assert (await peer.open()).status == 503
+    assert (await peer.open()).status == 101
 
 
 async def test_a_proxy_that_is_trusted_says_who_the_client_is() -> None:

@@ -130,11 +130,13 @@ class Running:
 
 
 @asynccontextmanager
-async def running(application: Application | str, **settings: Any) -> AsyncIterator[Running]:
-    """Serve ``application`` on a free port of the running loop."""
+async def running(
+    application: Application | str, *, within: float = 20, **settings: Any
+) -> AsyncIterator[Running]:
+    """Serve ``application`` on a free port of the running loop; fail after ``within`` seconds."""
     config = Config(application, **{"port": 0, "log_config": UNTOUCHED, **settings})
     made = Running(Server(config))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(within):
         try:
             await made.started()
             yield made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import typing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import pytest
@@ -28,7 +29,7 @@ def test_the_defaults_can_be_used() -> None:
 
 def test_every_field_but_the_application_is_documented() -> None:
     for each in dataclasses.fields(Config):
-        if each.name not in ("app", "pools"):
+        if each.name not in ("app", "pools", "policies"):
             assert each.metadata["help"].endswith((".", "]", "].")), each.name
             assert each.metadata["group"]
 
@@ -169,9 +170,15 @@ def test_exchanges_are_told_their_policy() -> None:
     assert not policy.proxies.trusts("127.0.0.1")
 
 
-def test_nobody_is_trusted_without_proxy_headers() -> None:
-    policy = Config("module:app", proxy_headers=False, forwarded_allow_ips="*").policy()
-    assert not policy.proxies.trusts("127.0.0.1")
+def test_nothing_is_believed_without_proxy_headers() -> None:
+    settings = Config("module:app", proxy_headers=False, forwarded_allow_ips="*")
+    assert settings.policy().proxies.trusts("127.0.0.1")  # to say who a request is from, still
+    headers = [(b"x-forwarded-for", b"10.0.0.9"), (b"x-forwarded-proto", b"https")]
+    out: Any = SimpleNamespace(trusted=True, client=("1.2.3.4", 5), tls=None)
+    told = settings.policy().proxies.told(headers, "http", out)
+    assert (told.client, told.scheme) == (("1.2.3.4", 5), "http")
+    told = Config("module:app").policy().proxies.told(headers, "http", out)
+    assert (told.client, told.scheme) == (("10.0.0.9", 0), "https")
 
 
 def test_connections_are_told_their_timeouts() -> None:

@@ -150,3 +150,29 @@ def test_a_mount_may_be_all_there_is(site: str) -> None:
 def test_a_mount_that_is_not_there_is_named(site: str) -> None:
     with pytest.raises(ConfigError, match="has no attribute 'ap'"):
         load_all(Config("", app_dir=site, mounts={"/a": "mounted_site:ap"}))
+
+
+def odd(environ: Any, start_response: Any) -> Iterable[bytes]:
+    start_response("299 Odd Reason", [])
+    return [f"{environ['SCRIPT_NAME']} {environ['PATH_INFO']}".encode()]
+
+
+@pytest.mark.parametrize(("mode", "at"), [("strip", ""), ("keep", "/shop")])
+async def test_a_mounted_wsgi_application_keeps_its_short_way(mode: str, at: str) -> None:
+    made = Mounts({"/": App("rest", []), "/old": Wsgi(odd)})
+    settings: dict[str, Any] = {"root_path": "/shop", "root_path_mode": mode}
+    async with running(made, **settings) as server:
+        client = await server.connect()
+        client.ask(f"{at}/old/p%20q", "Connection: close\r\n")
+        answer = await client.rest()
+        # ASGI could not carry the reason.
+        assert answer.startswith(b"HTTP/1.1 299 Odd Reason\r\n")
+        assert answer.endswith(b"\r\n\r\n/shop/old /p q")
+        assert (await server.get(f"{at}/older")).body == b"rest /shop /shop/older"
+
+
+async def test_mounts_of_wsgi_alone_answer_404_beside_them() -> None:
+    made = Mounts({"/old": Wsgi(odd), "/other": Wsgi(wsgi_app)})
+    async with running(made) as server:
+        assert (await server.get("/other/a")).body == b"/other /a"
+        assert (await server.get("/nothing")).status == 404

@@ -374,3 +374,8 @@ def test_a_sink_may_answer_while_it_is_told() -> None:
         for piece in pieces:
             core.receive(piece)
         assert [request.body for request in sink.requests] == [b"", b"hello", b"a", b"a", b""]
+
+
+def test_what_has_come_of_a_head_can_be_seen() -> None:
+    core, _ = make(GET[:7])
+    assert core.peek() == GET[:7]

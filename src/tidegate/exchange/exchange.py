@@ -47,6 +47,18 @@ class Exchange:
     def peer_gone(self) -> None:
         """The client cannot be reached any more."""
 
+    @property
+    def is_stream(self) -> bool:
+        """Whether it has begun a response that says nothing of where it ends."""
+        return False
+
+    def on_drain(self, seconds: float) -> None:
+        """The server shuts down; a socket hears of that from what carries it."""
+
+    def cut(self) -> None:
+        """End it in the middle."""
+        self.out.abort()
+
     def may_write(self) -> None:
         """The peer takes data again."""
         self._wake()
@@ -64,8 +76,11 @@ class Exchange:
         """Say whether a call that nobody listens to may be cancelled."""
         return True
 
-    def _log_failure(self, error: BaseException, where: str) -> None:
-        """Log what escaped the application, unless it is our own news of a lost client."""
+    def log_failure(self, error: BaseException, where: str) -> None:
+        """Log what escaped the application, unless it is our own news of a lost client.
+
+        The test client gives it to the test instead.
+        """
         if not (self.gone and only_disconnected(error)):
             logger.error("Exception in the application, %s", where, exc_info=error)
 

@@ -19,24 +19,34 @@ from typing import Any, ClassVar
 
 from ..asgi import Message
 from ..errors import AppError
-from ..http import CODING, KNOWN_FIELDS, LENGTH, NO_BODY, Field, Head, field
+from ..http import CODING, KNOWN_FIELDS, LENGTH, Field, Head, field
 from .access import CLIENT_LEFT
-from .exchange import Exchange
+from .extended import ANNOUNCED, FILE, LAST, ExtendedExchange
+from .fields import EARLY_HINT, TRAILERS
 from .out import Address, Out
+from .part import PATHSEND, ZEROCOPYSEND
 from .scope import apply_policy, decode_path
 from .sent import SENT
 from .service import Service
 
-__all__ = ["HttpExchange"]
+__all__ = ["DRAIN", "HttpExchange"]
 
 logger = logging.getLogger("tidegate.error")
 
 _FRAMING = CODING | LENGTH
 
+# As a number: for ``b"%" in path`` an exception is made and dropped first.
+_PERCENT = ord("%")
+
+# An extension of ours, advertised in the scope: an application that adds the key
+# "drain" to the start of its response hears of a shutdown while it can still
+# send.  For sockets the key belongs in websocket.accept.
+DRAIN = "tidegate.drain"
+
 _ERROR_BODY = b"Internal Server Error"
 
 
-class HttpExchange(Exchange):
+class HttpExchange(ExtendedExchange):
     """Joins one request, one application call and one ``Out``.
 
     The protocol below calls ``body_arrived``, ``may_write``, ``peer_left`` and
@@ -44,9 +54,8 @@ class HttpExchange(Exchange):
     """
 
     __slots__ = (
-        *("_bodyless", "_buffered", "_declared", "_delivered", "_ended", "_fields", "_left"),
-        *("_paused", "_pieces", "_roles", "_sent", "_status", "complete"),
-        *("head", "head_sent", "scope", "size", "started_at"),
+        *("_buffered", "_delivered", "_drain", "_drains", "_ended", "_left", "_paused", "_pieces"),
+        *("_received", "first_at", "names", "scope", "started_at"),
     )  # fmt: skip
 
     # True where a thread makes the call: then there is neither a scope nor a Task.
@@ -58,6 +67,7 @@ class HttpExchange(Exchange):
         self.out = out
         self.service = service
         self.head = head
+        self.names = service.naming.name(head.headers, out.trusted) if service.naming else None
         if not self.in_thread:
             raw_path = head.path
             # Every mutable value is this request's own (ASGI items 3 to 11, 20 to 36).
@@ -67,7 +77,7 @@ class HttpExchange(Exchange):
                 "http_version": head.version,
                 "method": head.method,
                 "scheme": head.scheme or out.scheme,
-                "path": decode_path(raw_path) if b"%" in raw_path else raw_path.decode("ascii"),
+                "path": decode_path(raw_path) if _PERCENT in raw_path else raw_path.decode("ascii"),
                 "raw_path": raw_path,
                 "query_string": head.query,
                 "root_path": "",
@@ -75,41 +85,49 @@ class HttpExchange(Exchange):
                 "client": out.client,
                 "server": out.server,
                 "state": service.state.copy(),
-                "extensions": {},
+                "extensions": {DRAIN: {}},
             }
+            # Only what can be used here (ASGI item 18).
+            extensions = self.scope["extensions"]
+            if out.sends_files:
+                extensions[PATHSEND] = {}
+                extensions[ZEROCOPYSEND] = {}
+            if head.version != "1.0":
+                extensions[EARLY_HINT] = {}
+                if head.takes_trailers:
+                    extensions[TRAILERS] = {}
             if out.tls is not None:
-                self.scope["extensions"]["tls"] = dict(out.tls)
+                extensions["tls"] = dict(out.tls)
+            if self.names is not None:
+                self.names.put(self.scope["state"])
             policy = service.policy
-            if policy.root_path or (head.forwarded and out.trusted):
+            if policy.root_path or head.forwarded:
                 apply_policy(self.scope, policy, head, out)
-        self.task: asyncio.Task[None] | None = None  # None until started
-        self.started_at = 0.0 if service.access_log is None else time.perf_counter()
+        self.task = self._grace = self._waiters = None
+        self.gone = self._told = False
+        self.started_at = 0.0 if service.journal is None else time.perf_counter()
+        self.first_at = 0.0  # when a stream began
         # Receiving.
         self._pieces = [body] if body else []  # content the application has not taken
-        self._buffered = len(body)
+        self._buffered = self._received = len(body)
         self._ended = ended  # nothing more will arrive
         self._delivered = False  # the application was told so
         self._paused = False  # we asked the protocol to stop reading
         self._left = False  # the client sends no more, perhaps still listens
-        self._grace = None
-        self._told = False  # the application knows that the client has gone
-        self._waiters: list[asyncio.Future[None]] | None = None  # None while nobody waits
-        self.gone = False  # the client cannot be reached
+        self._drains = False  # the application wants to hear of a shutdown
+        self._drain: float | None = None  # seconds that it is yet to hear of
         # Sending.
-        self._status = 0  # 0 until http.response.start
-        self._fields: list[Field] = []
-        self._roles = 0
-        self._bodyless = False  # the response cannot have content
-        self._declared: int | None = None  # content-length of the application
-        self._sent = 0  # content accepted from the application
-        self.head_sent = False
-        self.complete = False  # the response is over
-        self.size = 0  # content handed to the protocol
+        self._status = self._roles = self._needs = self._sent = self.size = 0
+        self._bodyless = self.head_sent = self.complete = False
+        self._fields = []
+        self._declared = None
 
     # -- the application's side ----------------------------------------------
 
     async def run(self) -> None:
         """Call the application and see to it that its response ends, one way or another."""
+        if self.names is not None:
+            self.names.enter()
         try:
             await self.service.application(self.scope, self.receive, self.send)
         except asyncio.CancelledError:
@@ -120,7 +138,7 @@ class HttpExchange(Exchange):
             self._give_up(error)
         else:
             if not self.complete and not self.gone:
-                self._ended_early()
+                self.ended_early()
         finally:
             if self.task is not None:
                 self._finished()
@@ -133,6 +151,9 @@ class HttpExchange(Exchange):
             if self.gone or self._left:
                 self._told = True
                 break
+            if self._drain is not None:
+                seconds, self._drain = self._drain, None
+                return {"type": "http.drain", "seconds": seconds}
             self.out.want_body()
             await self._wait()
         return {"type": "http.disconnect"}
@@ -148,7 +169,7 @@ class HttpExchange(Exchange):
             self._start(message)
             return SENT
         if kind != "http.response.body":
-            raise AppError(f"unknown or unsupported message type {kind!r}")
+            return self._extend(kind, message)
         body = message.get("body", b"")
         if type(body) is not bytes:
             body = _as_bytes(body)
@@ -159,11 +180,13 @@ class HttpExchange(Exchange):
             return self._nobody_listens()
         if self.complete:
             raise AppError("http.response.body after the response was complete")
+        if self._needs:
+            ended = self._held_open(kind, len(body), ended)
         self._sent += len(body)
         if self._declared is not None:
             self._check_length(ended)
         if self._bodyless:
-            self._send_no_body(body, ended)
+            self._send_no_body(len(body), ended)
         elif self.head_sent:
             self.size += len(body)
             self.complete = ended
@@ -174,14 +197,19 @@ class HttpExchange(Exchange):
             self.complete = ended
             length = len(body) if ended else self._declared
             self.out.respond(self._status, self._fields, self._roles, length, body, ended)
+            if self.started_at and not ended:
+                self.first_at = time.perf_counter()
         if ended:
-            if self._waiters:
-                self._wake()
-            if self.service.access_log is not None:
-                self._log(self._status)
+            if self._waiters or self.service.journal is not None:
+                self._complete()
         elif self.out.congested:
             return self._flushed()
         return SENT
+
+    @property
+    def fields(self) -> Sequence[Field]:
+        """The response fields, once the application has given them."""
+        return self._fields
 
     # -- the protocol's side -------------------------------------------------
 
@@ -189,12 +217,26 @@ class HttpExchange(Exchange):
         """Content arrived; ``ended`` says that it was the last."""
         self._ended = ended
         if data:
+            self._received += len(data)
+            limit = self.service.policy.max_body_size
+            if limit is not None and self._received > limit:
+                self.refuse_content(limit)
+                return
             self._pieces.append(data)
             self._buffered += len(data)
             if self._buffered > self.service.policy.max_read_ahead and not ended:
                 self._paused = True
                 self.out.pause_reading()
         self._wake()
+
+    def expects_more_than(self, limit: int) -> bool:
+        """Say whether more than so many bytes of content have come or are announced."""
+        return self._received > limit or (self.head.body_length or 0) > limit
+
+    def refuse_content(self, limit: int) -> None:
+        """Answer that there is more content than may be."""
+        text = f"413 Content Too Large: content larger than the limit of {limit} bytes\n"
+        self.answer(413, text.encode())
 
     def peer_left(self) -> None:
         """The client closed its sending side; perhaps it still waits for the answer."""
@@ -223,17 +265,30 @@ class HttpExchange(Exchange):
         self._status = status
         self.head_sent = self.complete = True
         self.size = len(body)
-        fields = [field(b"content-type", b"text/plain; charset=utf-8"), *more]
+        self._fields = fields = [field(b"content-type", b"text/plain; charset=utf-8"), *more]
+        if self.names is not None:
+            self.names.add_to(fields)
         self.out.respond(status, fields, 0, len(text), body, True)
         self._wake()
         self._log(status)
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it has begun a response that says nothing of where it ends."""
+        return self._declared is None and self._is_idle()
+
+    def on_drain(self, seconds: float) -> None:
+        """The server shuts down; tell an application that asked to hear of it."""
+        if self._drains and not self.complete:
+            self._drain = seconds
+            self._wake()
 
     # -- private -------------------------------------------------------------
 
     def _is_idle(self) -> bool:
         # Only a stream: an application that has not begun to answer may be in
         # the middle of work that should not be torn.
-        return self.head_sent and not self.complete
+        return self.head_sent and not self.complete and not self._needs & FILE
 
     def _start(self, message: Message) -> None:
         if self._status:
@@ -262,8 +317,12 @@ class HttpExchange(Exchange):
                 fields.append(checked)
         except (TypeError, ValueError) as error:
             raise AppError(f"headers must be pairs of bytes: {error}") from error
+        if self.names is not None:
+            self.names.add_to(fields)
         self._fields = fields
         self._roles = roles
+        self._needs = ANNOUNCED if message.get("trailers", False) else 0
+        self._drains = bool(message.get("drain", False))
         # RFC 9110 section 6.4.1.
         self._bodyless = self.head.method == "HEAD" or status == 204 or status == 304
         self._status = status
@@ -284,43 +343,10 @@ class HttpExchange(Exchange):
             self.out.resume_reading()
         return {"type": "http.request", "body": body, "more_body": not self._ended}
 
-    def _check_length(self, ended: bool) -> None:
-        """Hold the application to its content-length (ASGI item 48)."""
-        declared = self._declared
-        if declared is None or self._bodyless:
-            return
-        if self._sent > declared:
-            problem = f"more than the {declared} bytes that content-length announced"
-        elif ended and self._sent < declared:
-            problem = f"{self._sent} bytes where content-length announced {declared}"
-        else:
-            return
-        if self.head_sent:
-            # The client waits for the rest or would misread it: only the end
-            # of the connection can tell it that something is wrong.
-            self._abort()
-        else:
-            self._status = self._sent = 0
-        raise AppError(f"the response has {problem}")
-
-    def _send_no_body(self, body: bytes, ended: bool) -> None:
-        """Send a response that has no content, whatever the application gave."""
-        self.complete = ended
-        if self.head_sent:
-            self.out.send_body(b"", ended)
-            return
-        length = NO_BODY
-        if self.head.method == "HEAD" and ended and body and self._declared is None:
-            length = len(body)
-        self.head_sent = True
-        self.out.respond(self._status, self._fields, self._roles, length, b"", ended)
-
     def _log(self, status: int) -> None:
-        access_log = self.service.access_log
-        if access_log is not None:
-            seconds = time.perf_counter() - self.started_at
-            request = (self.head.method, self.head.target, self.head.version)
-            access_log.write(self._client(), request, status, seconds, self.size)
+        journal = self.service.journal
+        if journal is not None:
+            journal.write(self, self._client(), status)
 
     def _client(self) -> Address | None:
         client: Address | None = self.scope["client"]
@@ -329,12 +355,14 @@ class HttpExchange(Exchange):
     def _give_up(self, error: BaseException | None) -> None:
         """The application failed or was cancelled."""
         if error is not None:
-            self._log_failure(error, f"{self.head.method} {self.head.path.decode('ascii')}")
+            self.log_failure(error, f"{self.head.method} {self.head.path.decode('ascii')}")
         if not self.complete and not self.gone:
             self.answer(500, _ERROR_BODY)
 
-    def _ended_early(self) -> None:
+    def ended_early(self) -> None:
         """The application returned and owes a response, or the end of one."""
+        if self._needs & LAST:
+            return
         what = "ending" if self.head_sent else "sending"
         where = f"{self.head.method} {self.head.path.decode('ascii')}"
         logger.error("The application returned without %s a response, %s", what, where)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -38,7 +39,14 @@ class Out(Protocol):
 
     @property
     def congested(self) -> bool:
-        """True while the peer takes less than we send; ``may_write`` says when it ends."""
+        """True while the peer takes less than we send; ``may_write`` says when it ends.
+
+        True too while a file is on its way; ``file_sent`` says when that ends.
+        """
+
+    @property
+    def sends_files(self) -> bool:
+        """Whether ``file`` may be called."""
 
     def respond(
         self,
@@ -57,6 +65,22 @@ class Out(Protocol):
 
     def send_body(self, data: bytes, ended: bool) -> None:
         """Send more content; ``data`` may be empty when ``ended``."""
+
+    def file(self, descriptor: int, offset: int, size: int, ended: bool) -> None:
+        """Send ``size`` bytes, at least one, of an open file as content.
+
+        Takes over the descriptor and closes it.  Calls ``file_sent`` of the
+        exchange when they are out; nothing else may be sent before.
+        """
+
+    def informational(self, status: int, fields: Sequence[Field]) -> None:
+        """Send a response before the final one (RFC 9110 section 15.2)."""
+
+    def trailers(self, fields: Sequence[Field]) -> None:
+        """End the response, with fields after its content where the protocol has a place for them.
+
+        Called in place of the ``send_body`` that would have ended it.
+        """
 
     def want_body(self) -> None:
         """The application waits for content: tell a client that holds it back."""
@@ -90,7 +114,7 @@ class _Nowhere:
     scheme = "http"
     tls = None
     client = server = None
-    trusted = congested = False
+    trusted = congested = sends_files = False
 
     def respond(
         self,
@@ -105,6 +129,16 @@ class _Nowhere:
 
     def send_body(self, data: bytes, ended: bool) -> None:
         """Drop it."""
+
+    def file(self, descriptor: int, offset: int, size: int, ended: bool) -> None:
+        """Drop it."""
+        os.close(descriptor)
+
+    def informational(self, status: int, fields: Sequence[Field]) -> None:
+        """Drop it."""
+
+    def trailers(self, fields: Sequence[Field]) -> None:
+        """Drop them."""
 
     def want_body(self) -> None:
         """There is none."""

@@ -25,13 +25,19 @@ def apply_policy(scope: dict[str, Any], policy: Policy, head: Head, out: Out) ->
 
     ``path`` always includes ``root_path`` (ASGI HTTP spec).  In mode ``strip``
     the proxy took it off and it is put back; in mode ``keep`` it is there.
+    What a proxy says of this one request comes before the setting.
     """
-    root_path = policy.root_path
+    root_path, prefix = policy.root_path, policy.root_path.encode()
+    if head.forwarded:
+        told = policy.proxies.told(head.headers, scope["scheme"], out)
+        scope["scheme"], scope["client"] = told.scheme, told.client
+        scope["headers"] = told.headers
+        if told.tls is not out.tls:
+            scope["extensions"]["tls"] = dict(told.tls or {})
+        if told.prefix:
+            root_path, prefix = decode_path(told.prefix), told.prefix
     if root_path:
         scope["root_path"] = root_path
         if policy.root_path_mode == "strip":
             scope["path"] = root_path + scope["path"]
-            scope["raw_path"] = root_path.encode() + scope["raw_path"]
-    if head.forwarded and out.trusted:
-        scope["scheme"] = policy.proxies.scheme(head.headers, scope["scheme"])
-        scope["client"] = policy.proxies.client(head.headers, out.client)
+            scope["raw_path"] = prefix + scope["raw_path"]

@@ -7,15 +7,21 @@ import contextvars
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ..asgi import Application
 from ..http import Defaults
-from .access import AccessLog
+from .admission import Admission, Complain, entrance_of
+from .deadline import Timed
+from .ended import Journal
 from .forwarded import Proxies
 from .launch import starter
+from .naming import Naming
 
-__all__ = ["OnDisconnect", "Policy", "Running", "Service"]
+if TYPE_CHECKING:
+    from .lanes import Lanes
+
+__all__ = ["OnDisconnect", "Policy", "Running", "Service", "spec_version"]
 
 logger = logging.getLogger("tidegate.error")
 
@@ -29,6 +35,16 @@ class Running(Protocol):
     """An application call in progress, as shutdown sees it."""
 
     task: asyncio.Task[None] | None
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it has begun a response that says nothing of where it ends."""
+
+    def on_drain(self, seconds: float) -> None:
+        """The server shuts down; a stream has ``seconds`` for its last words."""
+
+    def cut(self) -> None:
+        """End it in the middle."""
 
     def peer_gone(self) -> None:
         """Tell the application that nobody listens any more."""
@@ -44,8 +60,19 @@ class Policy:
     root_path_mode: Literal["strip", "keep"] = "strip"
     max_read_ahead: int = 64 * 1024
     max_queue: int = 32
+    max_body_size: int | None = None  # None: what the protocol lets through
     limit_concurrency: int | None = None
+    limit_queue: int = 0
+    queue_timeout: float = 5.0
+    timeout_request: float | None = None
+    timeout_header: bytes | None = None  # lower-case
     proxies: Proxies = field(default_factory=Proxies)
+
+
+def spec_version(policy: Policy) -> str:
+    """Return which version of the specification exchanges keep to."""
+    # From 2.4 on send() raises when the client has left.
+    return "2.3" if policy.on_disconnect == "ignore" else "2.5"
 
 
 class Service:
@@ -56,12 +83,13 @@ class Service:
         application: Application,
         policy: Policy,
         loop: asyncio.AbstractEventLoop,
-        access_log: AccessLog | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self.application = application
         self.policy = policy
         self.loop = loop
-        self.access_log = access_log
+        self.journal = journal  # None if nobody wants to know of the end of requests
+        self.naming: Naming | None = None  # None unless requests are to be named
         # Requests start from copies of this: what the program set before it
         # served is visible, what one request sets no other can see.
         self.context = contextvars.copy_context()
@@ -71,19 +99,43 @@ class Service:
         self.defaults = Defaults(())  # response fields of the server's own
         self.running: set[Running] = set()
         self.total_requests = 0
+        self.refusals: dict[str, int] = {}  # by kind
         # Called when a connection closed, or no application call is in progress.
         self.on_change: Callable[[], None] = lambda: None
-        self.spec_version = "2.3" if policy.on_disconnect == "ignore" else "2.5"
+        self.spec_version = spec_version(policy)
         self._complaints = 0
+        self.lanes: Lanes | None = None  # None: all paths are served alike
+        self.enforce(self.complain)
+
+    def enforce(self, complain: Complain, admission: Admission | None = None) -> None:
+        """Apply the limits of the policy; ``admission`` is one shared with others."""
+        policy = self.policy
+        # None if there are no limits: then nobody asks.
+        self.entrance = entrance_of(policy, self.loop, complain, admission)
+        self.call(self.application)
+
+    def call(self, application: Application) -> None:
+        """Call this application, in the time that the policy gives."""
+        policy = self.policy
+        has_deadlines = policy.timeout_request is not None or policy.timeout_header is not None
+        if has_deadlines and not isinstance(application, Timed):
+            application = Timed(application)
+        self.application = application
 
     def finished(self, call: Any) -> None:
         """An application call that had to wait is over."""
         self.running.discard(call)
+        if self.entrance is not None:
+            self.entrance.leave(call)
         if not self.running:
             self.on_change()
 
-    def complain(self, client: object, reason: str) -> None:
-        """Log that a peer broke the protocol; repeated ones only now and then."""
+    def complain(self, client: object, reason: str, kind: str = "other") -> None:
+        """Log that a peer broke the protocol; repeated ones only now and then.
+
+        ``kind`` is counted: the status of the answer, or one word.
+        """
+        self.refusals[kind] = self.refusals.get(kind, 0) + 1
         self._complaints += 1
         if self._complaints <= _COMPLAINTS_PER_SECOND:
             logger.info("Refused a request from %s: %s", client, reason)

@@ -34,11 +34,6 @@ _OURS = frozenset(
     (b"sec-websocket-accept", b"sec-websocket-extensions", b"sec-websocket-protocol", b"upgrade")
 )
 
-# An extension of ours, advertised in the scope: a socket accepted with the
-# extra key "drain" hears of a shutdown while it can still send.  The extra key
-# "ping_interval" is how many seconds apart its pings are, in place of the setting.
-DRAIN = "tidegate.drain"
-
 
 class WebSocketExchange(Exchange):
     """Joins one socket, one application call and one ``WebSocketOut``.
@@ -49,7 +44,7 @@ class WebSocketExchange(Exchange):
 
     __slots__ = (
         *("_close", "_connected", "_denial", "_drains", "_inbox", "_paused", "_size", "_socket"),
-        *("_state", "_subprotocols", "_target", "ping_interval", "scope", "started_at"),
+        *("_state", "_subprotocols", "names", "ping_interval", "scope", "started_at", "target"),
     )
 
     def __init__(
@@ -65,7 +60,8 @@ class WebSocketExchange(Exchange):
         self._waiters = None
         # Until it is accepted; an idle socket is to be cheap.
         self._denial: HttpExchange | None = HttpExchange(out, service, head, b"", True)
-        self._target = head.target
+        self.target = head.target
+        self.names = self._denial.names
         self.scope = _websocket_scope(self._denial.scope, subprotocols)
         self.started_at = time.perf_counter()
         self._state = _CONNECTING
@@ -84,6 +80,8 @@ class WebSocketExchange(Exchange):
 
     async def run(self) -> None:
         """Call the application and see to it that its socket ends with it."""
+        if self.names is not None:
+            self.names.enter()
         try:
             await self.service.application(self.scope, self.receive, self.send)
         except asyncio.CancelledError:
@@ -91,7 +89,7 @@ class WebSocketExchange(Exchange):
             raise
         except (Exception, SystemExit, BaseExceptionGroup) as error:
             if self._state != _CLOSED or not only_disconnected(error):
-                self._log_failure(error, f"WebSocket {self.scope['path']}")
+                self.log_failure(error, f"WebSocket {self.scope['path']}")
             self._end(1011, failed=True)
         else:
             self._end(1000, failed=False)
@@ -221,6 +219,8 @@ class WebSocketExchange(Exchange):
             # RFC 6455 section 4.2.2: the client would have to fail the connection.
             raise AppError(f"subprotocol {subprotocol!r} is not among the client's")
         fields = _accept_fields(message.get("headers") or ())
+        if self.names is not None:
+            self.names.add_to(fields)
         interval = message.get("ping_interval")
         if interval is not None and not (isinstance(interval, int | float) and interval > 0):
             raise AppError(f"ping_interval must be seconds, not {interval!r}")
@@ -320,10 +320,9 @@ class WebSocketExchange(Exchange):
             self._refuse(self._denial, 500, b"Internal Server Error")
 
     def _log(self, what: str, code: int | None) -> None:
-        access_log = self.service.access_log
-        if access_log is not None:
-            seconds = time.perf_counter() - self.started_at
-            access_log.write_socket(self.scope["client"], self._target, what, code, seconds)
+        journal = self.service.journal
+        if journal is not None:
+            journal.write_socket(self, what, code)
 
 
 def _websocket_scope(scope: dict[str, Any], subprotocols: list[str]) -> dict[str, Any]:
@@ -331,8 +330,12 @@ def _websocket_scope(scope: dict[str, Any], subprotocols: list[str]) -> dict[str
     scope["type"] = "websocket"
     scope["scheme"] = {"http": "ws", "https": "wss"}[scope["scheme"]]
     scope["subprotocols"] = list(subprotocols)
-    # On top of what the request has: "tls".
-    scope["extensions"] |= {"websocket.http.response": {}, DRAIN: {}}
+    # On top of what the request has, save for what is about responses.
+    # The extension tidegate.drain is there already.  It also says that the extra key
+    # "ping_interval" of websocket.accept is heeded: the seconds between two pings.
+    offered = scope["extensions"].items()
+    scope["extensions"] = {name: each for name, each in offered if name[:5] != "http."}
+    scope["extensions"]["websocket.http.response"] = {}
     del scope["method"]
     return scope
 

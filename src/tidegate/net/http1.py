@@ -1,4 +1,7 @@
-"""HTTP/1 over asyncio: one connection, one core, one exchange at a time."""
+"""HTTP/1 over asyncio: one connection, one core, one exchange at a time.
+
+More lines than most modules have: all of them change the state of one connection.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,21 @@ from ..exchange.http import HttpExchange
 from ..http import NO_BODY, Field, Head, field
 from ..wire.http1.core import Http1Core
 from ..wire.websocket.handshake import check_origin, read_handshake, wants_websocket
+from .choose import (
+    SWITCHING_TO_HTTP2,
+    begins_http2,
+    http2_settings,
+    turn_to_http2,
+    upgraded,
+)
 from .clock import NEVER
-from .connection import Connection
+from .connection import Connection, StreamConnection
 from .refusal import refusal
 from .timeouts import Rate
 from .websocket import WebSocketConnection, WebSocketSession
 from .worker import Worker
 
-__all__ = ["Http1Connection"]
+__all__ = ["BareHttp1", "Http1Connection"]
 
 # Above this a copy into one buffer costs more than a second piece.
 _MAX_JOINED = 64 * 1024
@@ -32,7 +42,7 @@ _SWITCHING = (field(b"upgrade", b"websocket"),)
 _ALLOW = field(b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 
 
-class Http1Connection(Connection):
+class BareHttp1(Connection):
     """Sink of its core and ``Out`` of its exchange."""
 
     def __init__(self, worker: Worker) -> None:
@@ -49,6 +59,8 @@ class Http1Connection(Connection):
         self._head_started = False  # part of a head has arrived
         self._request_body: Rate | None = None  # None unless a body is arriving
         self._unwanted = 0  # content that arrived after its response
+        self._first = b""  # of the connection, if that may still become HTTP/2
+        self._ends_with_file = False  # the response does, with the one on its way
 
     # -- called by the transport ---------------------------------------------
 
@@ -61,7 +73,8 @@ class Http1Connection(Connection):
         try:
             self.core.receive(data)
         except PeerError as error:
-            self._refuse(error)
+            if error.status != 505 or not self._turns(self._first + data):
+                self._refuse(error)
             return
         if not self._began or len(data) > _MAX_PIPELINED:
             self._on_other_bytes()
@@ -106,9 +119,6 @@ class Http1Connection(Connection):
     def on_request(self, head: Head, body: bytes, ended: bool) -> None:
         """Start an exchange; the application runs until it first has to wait."""
         service = self.service
-        limit = service.policy.limit_concurrency
-        if limit is not None and len(service.running) >= limit:
-            raise BadRequest("more requests at once than --limit-concurrency allows", 503)
         if not head.path or head.path == b"*":
             self._answer_as_server(head)
             return
@@ -122,10 +132,17 @@ class Http1Connection(Connection):
         if head.upgrade and self.worker.websocket.enabled and wants_websocket(head):
             self._open_socket(head)
             return
+        if head.upgrade and self._upgrade(head):
+            return
+        if service.lanes is not None:
+            service = service.lanes.choose(head.path)
         exchange = self.worker.exchange(self, service, head, body, ended)
         self.exchange = exchange
         if not ended:
             self._expect_body(head, body)
+        if service.entrance is not None:
+            service.entrance.enter(exchange)
+            return
         if exchange.in_thread:
             exchange.begin()
             return  # the rest is what others do in begin(), without a call: the hot path
@@ -192,6 +209,38 @@ class Http1Connection(Connection):
             self.write(framed)
         if ended:
             self._on_response_end()
+
+    def file(self, descriptor: int, offset: int, size: int, ended: bool) -> None:
+        """Send part of a file as content."""
+        self._ends_with_file = ended
+        framing = self.core.begin_part(size)
+        if framing:
+            self.transport.write(framing)
+        self.send_file(descriptor, offset, size)
+
+    def after_file(self) -> None:
+        """Go on after a file."""
+        ended, exchange = self._ends_with_file, self.exchange
+        framing = self.core.end_part(ended)
+        if framing:
+            self.write(framing)
+        if ended:
+            self._on_response_end()
+        if isinstance(exchange, HttpExchange):
+            exchange.file_sent()
+
+    def informational(self, status: int, fields: Sequence[Field]) -> None:
+        """Send a response before the final one."""
+        interim = self.core.send_informational(status, fields)
+        if interim:
+            self.write(interim)
+
+    def trailers(self, fields: Sequence[Field]) -> None:
+        """End the response with fields after its content."""
+        framed = self.core.send_trailers(fields)
+        if framed:
+            self.write(framed)
+        self._on_response_end()
 
     def want_body(self) -> None:
         """Send 100 (Continue) if the client waits for it (RFC 9110 section 10.1.1)."""
@@ -269,7 +318,7 @@ class Http1Connection(Connection):
         elif self._request_body is not None and not self._app_paused:
             if not self._continue_wanted:
                 self._request_body.restart(self.worker.clock.now)
-                self.wait_at_most(0, Http1Connection._check_body)
+                self.wait_at_most(0, BareHttp1._check_body)
         elif self.exchange is None:
             self.wait_at_most(self.worker.timeouts.keep_alive, Connection.leave)
 
@@ -288,18 +337,43 @@ class Http1Connection(Connection):
         if problem is not None:
             self._refuse(BadRequest(f"the content comes too slowly: {problem}", 408))
         else:
-            self.wait_at_most(0, Http1Connection._check_body)
+            self.wait_at_most(0, BareHttp1._check_body)
 
     def _on_other_bytes(self) -> None:
         """Bytes arrived that began no request, or more than one."""
         if self.core.started:
+            if self.core.buffered < 24 and self._turns(self.core.peek()):
+                return
             if not self._head_started and not self.closing:
                 self._head_started = True
-                self.wait_at_most(self.worker.timeouts.head, Http1Connection._head_too_slow)
+                self.wait_at_most(self.worker.timeouts.head, BareHttp1._head_too_slow)
         elif self.core.buffered > _MAX_PIPELINED:
             # Further requests wait in the network.
             self._ahead_paused = True
             self._update_reading()
+
+    def _turns(self, data: bytes) -> bool:
+        """Go on as HTTP/2 if ``data``, the first bytes, say so."""
+        if self.worker.http2 is None or self.peer_ended or self.core.head is not None:
+            return False
+        begins = begins_http2(data)
+        self._first = data if begins is None else b""
+        if begins:
+            self.core.release()
+            turn_to_http2(self, data)
+        return bool(begins)
+
+    def _upgrade(self, head: Head) -> bool:
+        """Go on as HTTP/2 if the request asks for that and may have it."""
+        settings = http2_settings(head) if self.tls is None and self.worker.http2 else None
+        if settings is None:
+            return False
+        self.transport.write(self.core.send_informational(101, SWITCHING_TO_HTTP2))
+        rest = self.core.hand_over()
+        self.core.release()
+        self.service.total_requests -= 1  # it will be counted again
+        upgraded(self, head, settings, rest)
+        return True
 
     def _head_too_slow(self, now: float) -> None:
         self._refuse(BadRequest("the request head took too long", 408))
@@ -382,7 +456,7 @@ class Http1Connection(Connection):
     def _refuse(self, error: PeerError) -> None:
         """Answer a request that cannot be served, and close."""
         exchange, self.exchange = self.exchange, None
-        self.service.complain(self.client, error.reason)
+        self.service.complain(self.client, error.reason, str(error.status))
         self._request_body = None
         if self._answered:
             # Another answer would be taken for the next request's.
@@ -398,3 +472,9 @@ class Http1Connection(Connection):
         self.core.keep_alive = False
         self.transport.write(refusal(self.core, error, self.service.defaults))
         self.leave_gently()
+
+
+class Http1Connection(BareHttp1, StreamConnection):
+    """What an event loop calls."""
+
+    __slots__ = ()

@@ -6,6 +6,7 @@ is one whose stream is a whole TCP connection, taken over from HTTP/1.1.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -16,10 +17,10 @@ from ..http import Field, Head, field
 from ..wire.websocket.core import WebSocketCore
 from ..wire.websocket.deflate import Deflate, negotiate
 from ..wire.websocket.handshake import Handshake, accept_key
-from .connection import Connection
+from .connection import Connection, StreamConnection
 from .worker import Worker
 
-__all__ = ["Stream", "WebSocketConnection", "WebSocketSession"]
+__all__ = ["BareWebSocket", "Stream", "WebSocketConnection", "WebSocketSession"]
 
 # Seconds between two calls of ``on_tick``, about.
 _TICK = 1.0
@@ -55,6 +56,8 @@ class Carrier(Out, Protocol):
 
 class WebSocketSession:
     """Sink of the core and ``Out`` of the exchange of one socket."""
+
+    sends_files = False
 
     __slots__ = (
         *("_app_paused", "_carrier", "_close_by", "_core", "_handshake", "_peer_paused"),
@@ -107,6 +110,17 @@ class WebSocketSession:
         """Send more of the refusal."""
         if self._carrier is not None:
             self._carrier.send_body(data, ended)
+
+    def file(self, descriptor: int, offset: int, size: int, ended: bool) -> None:
+        """A refusal has no files; ``sends_files`` says so."""
+        os.close(descriptor)
+
+    def informational(self, status: int, fields: Sequence[Field]) -> None:
+        """Nothing comes before a refusal."""
+
+    def trailers(self, fields: Sequence[Field]) -> None:
+        """Nothing comes after a refusal."""
+        self.send_body(b"", True)
 
     def want_body(self) -> None:
         """A handshake has no content."""
@@ -173,7 +187,7 @@ class WebSocketSession:
         try:
             self._core.receive(data)
         except WebSocketError as error:
-            self.worker.service.complain(self.client, error.reason)
+            self.worker.service.complain(self.client, error.reason, "websocket")
             self._fail(error.status, error.reason)
             return
         stream = self._stream
@@ -291,7 +305,7 @@ class WebSocketSession:
             self._stream.end()
 
 
-class WebSocketConnection(Connection):
+class BareWebSocket(Connection):
     """A TCP connection that a socket has taken over."""
 
     def __init__(self, before: Connection, session: WebSocketSession) -> None:
@@ -362,7 +376,7 @@ class WebSocketConnection(Connection):
         if self.closing:
             self.wait_at_most(self.worker.timeouts.linger, Connection._cut)
         else:
-            self.wait_at_most(0, WebSocketConnection._tick)
+            self.wait_at_most(0, BareWebSocket._tick)
 
     def _tick(self, now: float) -> None:
         if self.session is not None:
@@ -378,3 +392,9 @@ class WebSocketConnection(Connection):
         notice = self.worker.websocket.drain_notice
         delay = notice if session.drain(notice) else self.worker.next_drain_slot()
         self.worker.service.loop.call_later(delay, session.go_away)
+
+
+class WebSocketConnection(BareWebSocket, StreamConnection):
+    """What an event loop calls."""
+
+    __slots__ = ()

@@ -7,6 +7,7 @@ would take one is found out, by offering it a lifespan without any event.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 import traceback
 from collections.abc import Awaitable
@@ -42,6 +43,11 @@ def check(config: Config) -> Findings:
         kind, target = mount_target(text)
         interface = {"asgi": "asgi3"}.get(kind, kind)
         _check_target(findings, f"{prefix} = {text}", target, interface, config)
+    for prefix, folder in config.static.items():
+        if os.path.isdir(folder):
+            findings.facts.append(f"{prefix} = {folder}: files")
+        else:
+            findings.complaints.append(f"static {prefix!r}: there is no folder {folder!r}")
     try:
         shown = certificates(config)
     except ConfigError as error:

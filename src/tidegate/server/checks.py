@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..bridge.processes.backends import open_pool
 from ..errors import ConfigError
 from .options import wrong_values
+from .policies import policy_complaints
 
 if TYPE_CHECKING:
     from .config import Config
@@ -25,6 +27,7 @@ MOUNT_KINDS = ("asgi", "wsgi", "auto")
 _NEED_CERTIFICATE = (
     *("ssl_keyfile", "ssl_keyfile_password", "ssl_keyfile_password_file", "ssl_sni_certs"),
     *("ssl_ca_certs", "ssl_cert_reqs", "ssl_ciphers"),
+    *("http_redirect", "http_redirect_to", "hsts", "hsts_subdomains"),
 )
 
 # A name in SNI is in ASCII and no address (RFC 6066 section 3).
@@ -72,9 +75,15 @@ def complaints(config: Config) -> Iterator[Complaint]:
     if config.uds is not None and config.fd is not None:
         text = "uds and fd cannot both be given: a server listens on one place"
         yield Complaint("uds", text)
+    for path, text in policy_complaints(config.policies):
+        yield Complaint("policies", text, path)
     for name, pool in config.pools.items():
         for key, text in wrong_values(pool):
             yield Complaint("pools", f"pools.{name}.{key} {text}")
+        try:
+            open_pool(pool.backend if isinstance(pool.backend, str) else "thread", name=name)
+        except ConfigError as error:
+            yield Complaint("pools", f"pools.{name}: {error}")
 
 
 def _check_root_path(config: Config) -> Iterator[Complaint]:
@@ -95,6 +104,13 @@ def _check_networks(config: Config) -> Iterator[Complaint]:
                 ipaddress.ip_network(item.strip())
         except ValueError as error:
             yield Complaint("forwarded_allow_ips", f"forwarded_allow_ips: {error}")
+
+
+def _check_forwarded(config: Config) -> Iterator[Complaint]:
+    try:
+        config.proxies()
+    except ConfigError as error:
+        yield Complaint("forwarded_headers", str(error))
 
 
 def _check_headers(config: Config) -> Iterator[Complaint]:
@@ -142,7 +158,7 @@ def _check_tls(config: Config) -> Iterator[Complaint]:
     """Settings that mean something only together; files are read when the server starts."""
     if config.ssl_certfile is None:
         for name in _NEED_CERTIFICATE:
-            if getattr(config, name) not in (None, {}, "none"):
+            if getattr(config, name) not in (None, {}, "none", False):
                 yield Complaint(name, f"{name} is for TLS, which needs ssl_certfile")
         return
     if config.ssl_cert_reqs != "none" and config.ssl_ca_certs is None:
@@ -174,13 +190,21 @@ def _check_sni(config: Config) -> Iterator[Complaint]:
 
 _CHECKS: dict[str, Callable[[Config], Iterator[Complaint]]] = {
     "root_path": _check_root_path,
+    "bind": lambda config: (Complaint(*each) for each in config.listening_complaints()),
+    "workers": lambda config: (Complaint(*each) for each in config.process_complaints()),
     "env_file": lambda config: _check_file("env_file", config.env_file),
     "log_config": lambda config: _check_file("log_config", config.log_config),
+    "metrics_bind": lambda config: (Complaint(*each) for each in config.observing_complaints()),
+    "log_format": lambda config: (Complaint(*each) for each in config.logging_complaints()),
     "forwarded_allow_ips": _check_networks,
+    "forwarded_headers": _check_forwarded,
     "headers": _check_headers,
     "mounts": _check_mounts,
+    "ready_path": lambda config: (Complaint(*each) for each in config.shutdown_complaints()),
+    "static": lambda config: (Complaint(*each) for each in config.static_complaints()),
     "ssl_certfile": _check_tls,
     "ssl_sni_certs": _check_sni,
+    "http_redirect": lambda config: (Complaint(*each) for each in config.https_complaints()),
     "reload": _check_reload,
     "reload_dirs": _check_reload_dirs,
 }

@@ -49,7 +49,7 @@ def given_as_toml(config: Config, settings: Settings) -> str:
 
 
 def _rows(config: Config, settings: Settings) -> list[tuple[str, Any, str]]:
-    names = ["app", *options_of(Config), "pools"]
+    names = ["app", *options_of(Config), "pools", "policies"]
     return [(name, _plain(name, getattr(config, name)), settings.origin(name)) for name in names]
 
 
@@ -66,4 +66,9 @@ def _plain(name: str, value: Any) -> Any:
         return [": ".join(pair) for pair in value]
     if name == "pools":
         return {pool: dataclasses.asdict(config) for pool, config in value.items()}
+    if name == "policies":
+        given = {path: dataclasses.asdict(policy) for path, policy in value.items()}
+        return {
+            path: {k: v for k, v in each.items() if v is not None} for path, each in given.items()
+        }
     return value

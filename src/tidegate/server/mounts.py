@@ -69,14 +69,21 @@ class Mounts:
             return
         root = scope.get("root_path", "")
         path = scope["path"].removeprefix(root)
+        prefix = self.prefix_of(path)
+        if prefix is None:
+            await _not_found(scope["type"], receive, send)
+            return
+        inner = dict(scope, root_path=root + prefix)
+        if prefix in self._lives:
+            inner["state"] = self._lives[prefix].state.copy()
+        await self.applications[prefix](inner, receive, send)
+
+    def prefix_of(self, path: str) -> str | None:
+        """Return under which prefix a path is served; None if nobody serves it."""
         for prefix in self._places:
             if path == prefix or path.startswith(f"{prefix}/"):
-                inner = dict(scope, root_path=root + prefix)
-                if prefix in self._lives:
-                    inner["state"] = self._lives[prefix].state.copy()
-                await self.applications[prefix](inner, receive, send)
-                return
-        await _not_found(scope["type"], receive, send)
+                return prefix
+        return None
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """Start all, in the order given; stop those that started, the last one first."""

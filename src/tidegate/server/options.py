@@ -29,6 +29,7 @@ _FORMS = {
     "headers": "Name: value",
     "mounts": "PREFIX=TARGET",
     "ssl_sni_certs": "HOST=CERT,KEY",
+    "static": "PREFIX=FOLDER",
 }
 
 _WORDS = {
@@ -208,11 +209,15 @@ def _described(each: dataclasses.Field[Any], hint: Any) -> Option:
         flags=tuple(f"--{name}" for name in names if name),
         variables=tuple(name for name in (f"TIDEGATE_{each.name.upper()}", meta["env"]) if name),
         kinds=() if has_choices else tuple(kinds),
-        choices=typing.get_args(hint) if has_choices else (),
+        choices=next((typing.get_args(each) for each in parts if _is_literal(each)), ()),
         optional=len(kinds) < len(parts),
         texts=hint == Sequence[str],
         meta=meta,
     )
+
+
+def _is_literal(hint: Any) -> bool:
+    return typing.get_origin(hint) is typing.Literal
 
 
 def wrong_values(record: Any) -> Iterator[tuple[str, str]]:

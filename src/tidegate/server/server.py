@@ -13,35 +13,44 @@ import os
 import random
 import socket
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from functools import partial
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from .._pure import speed
-from .._version import __version__
 from ..asgi import Application
 from ..bridge.guard import Guard, GuardSettings, Pace
 from ..bridge.wsgi.asgi import Wsgi
 from ..errors import ConfigError, TidegateError
-from ..exchange.access import AccessLog
 from ..exchange.lifespan import Lifespan, LifespanFailed
 from ..exchange.service import Service
 from ..exchange.wsgi import WsgiExchange, WsgiService
-from ..net import sockets
 from ..net.certificates import Certificates
 from ..net.clock import Clock
-from ..net.http1 import Http1Connection
-from ..net.tls import Handshake
 from ..net.worker import Worker
+from ..wire.http2.limits import Http2Limits
 from ..wire.websocket.limits import WebSocketLimits
+from . import redirect
 from .config import Config
+from .control import Control
+from .desk import Desk, in_loop
+from .doors import doors
+from .drain import Budgets, Drain
+from .front import Choice, behind
+from .listening import address_of, announce, listen, remove
 from .live import LiveReload
 from .logs import configure
+from .metrics.counts import Samples
+from .metrics.exposition import added
+from .metrics.page import MetricsPage
 from .mounts import load_all
+from .observer import Observer
+from .policies import give_lanes
+from .pools import close_threads, running_where
 from .signals import Stop
-from .tls import certificates
+from .static import StaticFiles
+from .tls import certificates, rereading
 
-__all__ = ["EXIT_STARTUP_FAILED", "Server", "StartupFailed", "announce", "listen"]
+__all__ = ["EXIT_STARTUP_FAILED", "Server", "StartupFailed"]
 
 logger = logging.getLogger("tidegate.error")
 
@@ -51,19 +60,17 @@ _PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 _IMPORTLIB = os.path.dirname(importlib.__file__) + os.sep
 
 
-def listen(config: Config) -> list[socket.socket]:
-    """Open what the configuration says to listen on.  Raises ``ConfigError``."""
-    if config.uds is not None:
-        return [sockets.unix(config.uds, config.backlog)]
-    if config.fd is not None:
-        return [sockets.inherited(config.fd, config.backlog)]
-    return [sockets.tcp(config.host, config.port, config.backlog)]
-
-
 def _load(config: Config) -> Application:
     """Import the application; what fails inside it is logged without our own frames."""
     try:
         application = load_all(config)
+        if config.static:
+            application = StaticFiles(
+                config.static,
+                application,
+                fallthrough=config.static_fallthrough,
+                cache_control=config.static_cache_control,
+            )
         return LiveReload(application) if config.live_reload else application
     except ConfigError:
         raise
@@ -95,6 +102,9 @@ class Server:
     told_seconds = 1.0
     cancel_seconds = 2.0
 
+    # At the very end, for calls in threads that nobody waits for.
+    thread_seconds = 1.0
+
     def __init__(self, config: Config) -> None:
         self.config = config
         self.started = asyncio.Event()
@@ -103,6 +113,11 @@ class Server:
         self.worker: Worker | None = None  # None until serve()
         self.guard: Guard | None = None  # None until serve(), or if not wanted
         self.certificates: Certificates | None = None  # None until serve(), or without TLS
+        self.observer: Observer | None = None  # None until serve()
+        self.control: Control | None = None  # None until serve()
+        # How a worker asks its supervisor for the figures of all; None without one.
+        self.everybodys_samples: Callable[[], Awaitable[Samples]] | None = None
+        self.on_enough = self._stop_serving  # called after limit_max_requests
         self._stop: Stop | None = None
         self._should_exit = False
         self._announces = True  # False in a worker: its supervisor did
@@ -128,26 +143,38 @@ class Server:
         ``StartupFailed`` if the lifespan says so.
         """
         configure(self.config)
+        with running_where(self.config):
+            await self._run(listeners)
+
+    async def _run(self, listeners: Sequence[socket.socket] | None) -> None:
         config = self.config
         self._announces = listeners is None
         self.certificates = certificates(config)
         if self.certificates is not None and self._announces:
             self.certificates.warn()
         application = _load(config)
+        if config.otel:
+            # Not imported by whoever does without.
+            application = importlib.import_module(".otel", __package__).Traced(application)
+        if config.metrics_path is not None:
+            application = MetricsPage(config.metrics_path, self._samples, application)
         # Before the lifespan: a taken port must not cost a start of the application.
         own = listen(config) if listeners is None else list(listeners)
+        self.observer, self.control = self._make_observer()
         self._stop = stop = Stop()
         if self._should_exit:
             stop.request()
         try:
-            with stop.listening():
+            if self.everybodys_samples is None:
+                self.control.start()
+            with stop.listening(), rereading(self.certificates):
                 await self._serve(application, own, stop)
         finally:
+            self.control.stop()
             for listener in own:
                 listener.close()
-            if config.uds is not None and listeners is None:
-                with suppress(FileNotFoundError):
-                    os.unlink(config.uds)
+            if listeners is None:
+                remove(config)
 
     async def _serve(
         self, application: Application, listeners: list[socket.socket], stop: Stop
@@ -160,6 +187,10 @@ class Server:
         worker = self._make_worker(application, lifespan)
         # Only now: what starts an application may block, nobody waits yet.
         self.guard = guard = self._make_guard()
+        observer = self.observer
+        if observer is not None:
+            observer.attach(worker, guard, self.certificates)
+            observer.start()
         try:
             if guard is not None:
                 guard.start()
@@ -170,12 +201,15 @@ class Server:
             logger.debug("Started in %.0f ms, %s, process %d", seconds * 1000, speed(), os.getpid())
             self.started.set()
             await stop.until(1)
+            await self._delay(worker, stop)
         finally:
             self.started.clear()
             for server in self.servers:
                 server.close()
             await self._drain(worker, stop)
             worker.clock.stop()
+            if observer is not None:
+                observer.stop()
             if guard is not None:
                 guard.stop()
             await self._shut_down(lifespan, stop)
@@ -206,20 +240,59 @@ class Server:
             config.http1(),
             config.websocket(),
             WebSocketLimits(max_message_size=config.ws_max_size),
+            http2=self._http2(isinstance(service, WsgiService)),
             max_requests=self._max_requests,
+            drain_linger=config.drain_linger,
         )
         if isinstance(service, WsgiService):
             self.worker.exchange = WsgiExchange
             # What asks for a socket is served as if it had not asked.
             self.worker.websocket.enabled = False
+        choice = Choice(application)
+        if choice.is_needed:
+            self.worker.exchange = choice
+        self.worker.limit_connections(
+            config.limit_connections, config.limit_connections_per_address
+        )
+        observer = self.observer
+        give_lanes(config, self.worker, observer.counts if observer is not None else None)
         return self.worker
+
+    def _http2(self, wsgi: bool) -> Http2Limits | None:
+        config = self.config
+        return config.http2_limits(config.ws != "none" and not wsgi) if config.http2 else None
 
     def _make_service(self, application: Application) -> Service:
         loop = asyncio.get_running_loop()
-        access_log = AccessLog() if self.config.access_log else None
-        if isinstance(application, Wsgi):
-            return WsgiService(application, self.config.policy(), loop, access_log)
-        return Service(application, self.config.policy(), loop, access_log)
+        policy = self.config.policy()
+        journal = self.observer.journal() if self.observer is not None else None
+        service: Service
+        innermost = behind(application)[0]
+        if isinstance(innermost, Wsgi):
+            service = WsgiService(innermost, policy, loop, journal)
+            service.call(application)
+        else:
+            service = Service(application, policy, loop, journal)
+        service.naming = self.config.naming()
+        return service
+
+    def _make_observer(self) -> tuple[Observer, Control]:
+        """Return who knows about this process, and who tells others."""
+        loop = asyncio.get_running_loop()
+        observer = Observer(self.config, loop)
+        desk = Desk(in_loop(loop, observer.calls), {"drain": self._on_drain_order})
+        return observer, Control(self.config, desk)
+
+    def _on_drain_order(self, args: dict[str, Any]) -> bool:
+        logger.info("Asked to drain by way of the control socket")
+        self.should_exit = True
+        return True
+
+    async def _samples(self) -> Samples:
+        """Return the figures for the page on our own listener: those of all workers."""
+        if self.everybodys_samples is not None:
+            return await self.everybodys_samples()
+        return added([self.observer.samples()]) if self.observer is not None else {}
 
     def _make_guard(self) -> Guard | None:
         config = self.config
@@ -238,12 +311,14 @@ class Server:
     ) -> list[asyncio.AbstractServer]:
         loop = asyncio.get_running_loop()
         backlog = self.config.backlog
-        self.addresses = [_address(each, self.config) for each in listeners]
-        make: Callable[[], asyncio.Protocol] = partial(Http1Connection, worker)
+        own = redirect.apart(self.config, listeners)[0]
+        self.addresses = [address_of(each, self.config) for each in own]
         if self.certificates is not None:
             worker.clock.watched.add(self.certificates)
-            make = partial(Handshake, worker, self.certificates)
-        return [await loop.create_server(make, sock=one, backlog=backlog) for one in listeners]
+        return [
+            await loop.create_server(make, sock=one, backlog=backlog)
+            for one, make in doors(self.config, worker, self.certificates, listeners)
+        ]
 
     def _draw_max_requests(self) -> int | None:
         limit = self.config.limit_max_requests
@@ -258,52 +333,32 @@ class Server:
         if self._max_requests is None or worker is None or self._should_exit:
             return
         if worker.service.total_requests >= self._max_requests:
-            logger.info("Served %d requests; stopping", worker.service.total_requests)
-            self.should_exit = True
+            self._max_requests = None
+            self.on_enough()
+
+    def _stop_serving(self) -> None:
+        """Stop after enough requests; nobody is there who would start another."""
+        logger.info("Served enough requests; stopping")
+        self.should_exit = True
+
+    async def _delay(self, worker: Worker, stop: Stop) -> None:
+        """Go on serving, no longer ready, until everybody has heard that we are leaving."""
+        worker.ready = False
+        seconds = self.config.drain_delay
+        if seconds:
+            logger.info("Not ready any more; serving for another %g s", seconds)
+            await stop.unless(2, asyncio.sleep(seconds))
 
     async def _drain(self, worker: Worker, stop: Stop) -> None:
-        """Let what is in progress end; after the graceful time, end it."""
-        worker.draining = True
-        for connection in list(worker.connections):
-            connection.drain()
-        seconds = self.config.timeout_graceful_shutdown
-        if worker.service.running:
-            logger.info("Waiting up to %g s for %s to end", seconds, _in_progress(worker))
-        try:
-            async with asyncio.timeout(seconds):
-                if await stop.unless(2, self._idle(worker)):
-                    return
-            logger.warning("Asked again: cancelling %s", _in_progress(worker))
-        except TimeoutError:
-            logger.warning("After %g s: cancelling %s", seconds, _in_progress(worker))
-        await self._cancel(worker, stop)
-
-    async def _idle(self, worker: Worker) -> None:
-        """Return when nothing is in progress any more."""
-        while worker.connections or worker.service.running:
-            self._changed.clear()
-            await self._changed.wait()
-
-    async def _cancel(self, worker: Worker, stop: Stop) -> None:
-        """End what is in progress: tell the applications, then cancel them."""
-        for exchange in list(worker.service.running):
-            exchange.peer_gone()
-        for connection in list(worker.connections):
-            connection.abort()
-        if await self._idle_within(self.told_seconds, worker, stop):
-            return
-        for exchange in list(worker.service.running):
-            if exchange.task is not None:
-                exchange.task.cancel("the server is shutting down")
-        if not await self._idle_within(self.cancel_seconds, worker, stop):
-            logger.error("Leaving %s, deaf to the cancellation", _in_progress(worker))
-
-    async def _idle_within(self, seconds: float, worker: Worker, stop: Stop) -> bool:
-        """Say whether everything ends within ``seconds``, or until we are asked again."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                return await stop.unless(3, self._idle(worker))
-        return False
+        """Let what is in progress end; after its time, end it."""
+        config = self.config
+        budgets = Budgets(
+            requests=config.timeout_graceful_shutdown,
+            streams=config.timeout_stream_drain,
+            told=self.told_seconds,
+            cancelled=self.cancel_seconds,
+        )
+        await Drain(worker, stop, self._changed, budgets).run()
 
     async def _shut_down(self, lifespan: Lifespan, stop: Stop) -> None:
         seconds = self.config.timeout_lifespan_shutdown
@@ -311,23 +366,5 @@ class Server:
         if not await stop.unless(stop.urgency + 1, lifespan.shutdown(seconds)):
             logger.warning("Asked again: not waiting for the lifespan shutdown")
             lifespan.abandon()
+        await close_threads(self.thread_seconds)
         logger.info("Stopped")
-
-
-def _in_progress(worker: Worker) -> str:
-    count = len(worker.service.running)
-    return "1 request" if count == 1 else f"{count} requests"
-
-
-def announce(listeners: Sequence[socket.socket], config: Config) -> None:
-    """Log where we listen; scripts wait for this line."""
-    for listener in listeners:
-        logger.info(
-            "Tidegate %s running on %s (press Ctrl+C to stop)",
-            __version__,
-            _address(listener, config),
-        )
-
-
-def _address(listener: socket.socket, config: Config) -> str:
-    return sockets.address_of(listener, "http" if config.ssl_certfile is None else "https")

@@ -12,12 +12,13 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from ..errors import ConfigError
 from .checks import BadSettings
 from .config import Config, PoolConfig
 from .options import Option, did_you_mean, options_of
+from .policies import PathPolicy
 from .toml import Document, find, read
 
 __all__ = ["DEFAULT", "Given", "Settings", "collect"]
@@ -29,7 +30,12 @@ _NO_TARGET = (
     'app = "module:attribute" in tidegate.toml'
 )
 
-_PLACES = ("uds", "fd", "host", "port")
+Record = TypeVar("Record", PoolConfig, PathPolicy)
+
+# Keys of pools that say the same.
+_SYNONYMS = {"threads": "workers"}
+
+_PLACES = ("bind", "uds", "fd", "host", "port")
 
 # Variables of ours that are no settings.
 _OTHER_VARIABLES = {"TIDEGATE_APP", "TIDEGATE_CONFIG", "TIDEGATE_PURE", "TIDEGATE_REQUIRE_COMPILED"}
@@ -172,7 +178,7 @@ def _file(document: Document, settings: Settings) -> dict[str, Given]:
     given: dict[str, Given] = {}
     options = options_of(Config)
     names = {key: name for name, option in options.items() for key in option.keys}
-    names |= {"app": "app", "pools": "pools"}
+    names |= {"app": "app", "pools": "pools", "policy": "policies", "policies": "policies"}
     for key, value in document.values.items():
         where = document.where(key)
         name = names.get(key.replace("-", "_"))
@@ -182,7 +188,10 @@ def _file(document: Document, settings: Settings) -> dict[str, Given]:
         elif name in given:
             settings.complaints.append(f"{where}: {key!r} is given twice")
         elif name == "pools":
-            given[name] = Given(_pools(document, value, settings), where)
+            given[name] = Given(_tables(document, key, value, PoolConfig, settings), where)
+        elif name == "policies":
+            made = _tables(document, key, value, PathPolicy, settings)
+            given[name] = Given(made, where, {e: document.where(key, e) for e in made})
         else:
             try:
                 meant = _value(options.get(name), value, document.path.parent)
@@ -209,6 +218,8 @@ def _value(option: Option | None, value: Any, folder: Path) -> Any:
         value = [value]
     if option.meta.get("path"):
         # As seen from the file, wherever the server is started.
+        if value == "-":
+            return value  # standard output
         if isinstance(value, str) and value:
             return str(folder / value)
         if isinstance(value, list):
@@ -225,30 +236,41 @@ def _beside(folder: Path, text: Any) -> Any:
     return ",".join(str(folder / each.strip()) for each in text.split(","))
 
 
-def _pools(document: Document, tables: Any, settings: Settings) -> dict[str, PoolConfig]:
-    pools: dict[str, PoolConfig] = {}
+def _tables(
+    document: Document, group: str, tables: Any, kind: type[Record], settings: Settings
+) -> dict[str, Record]:
+    """Read tables such as ``[pools.NAME]``, each of which describes a record."""
+    made: dict[str, Record] = {}
     if not isinstance(tables, dict):
         tables = {"NAME": tables}
     for name, table in tables.items():
         if isinstance(table, dict):
-            pools[name] = _pool(document, name, table, settings)
+            made[name] = kind(**_options(document, (group, name), table, kind, settings))
         else:
-            where = document.where("pools", name)
-            settings.complaints.append(f"{where}: a pool is a table: [pools.{name}]")
-    return pools
+            where = document.where(group, name)
+            noun = group.removesuffix("s")
+            settings.complaints.append(f"{where}: a {noun} is a table: [{group}.{name}]")
+    return made
 
 
-def _pool(document: Document, name: str, table: dict[str, Any], settings: Settings) -> PoolConfig:
-    options = options_of(PoolConfig)
+def _options(
+    document: Document,
+    place: tuple[str, str],
+    table: dict[str, Any],
+    kind: type,
+    settings: Settings,
+) -> dict[str, Any]:
+    options = options_of(kind)
     values: dict[str, Any] = {}
     for key, value in table.items():
-        field = "workers" if key == "threads" else key.replace("-", "_")
-        text: str | None = f"is no option of a pool{did_you_mean(key, options)}"
+        field = _SYNONYMS.get(key, key.replace("-", "_"))
+        noun = place[0].removesuffix("s")
+        text: str | None = f"is no option of a {noun}{did_you_mean(key, options)}"
         if field in options:
             text = options[field].complaint(value)
         if text is None:
             values[field] = value
         else:
-            where = document.where("pools", name, key)
-            settings.complaints.append(f"{where}: pools.{name}.{key} {text}")
-    return PoolConfig(**values)
+            where = document.where(*place, key)
+            settings.complaints.append(f"{where}: {'.'.join(place)}.{key} {text}")
+    return values

@@ -14,9 +14,9 @@ from ..errors import ConfigError
 from ..server.config import Config as TidegateConfig
 from ..server.environment import read_env_file
 from ..server.foreign import UVICORN
+from ..server.listening import listen
 from ..server.loops import loop_factory
 from ..server.options import options_of
-from ..server.server import listen
 from ..server.target import load
 from ..server.uvicorn_logs import adapted
 

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Literal
 
 from ...errors import AppError, ConfigError
+from ...exchange.forwarded import BELIEVED, FIELDS, Proxies
 from ...exchange.service import OnDisconnect
 from ...http import CODING, CONNECTION, LENGTH, Field, field
 from ...net.worker import WebSocketSettings
-from ..options import option
+from ..options import did_you_mean, option
 
 __all__ = ["HttpSettings", "SocketSettings"]
 
@@ -19,8 +20,19 @@ __all__ = ["HttpSettings", "SocketSettings"]
 class HttpSettings:
     """HTTP, whatever its version."""
 
+    http2: bool = option(
+        True, "Speak HTTP/2 with clients that choose it, over TLS and without.", group="HTTP"
+    )
     proxy_headers: bool = option(
-        True, "Believe X-Forwarded-For and -Proto of trusted peers.", group="HTTP"
+        True, "Believe the headers of trusted peers about their clients.", group="HTTP"
+    )
+    forwarded_headers: str = option(
+        ",".join(BELIEVED),
+        "Which: all that your proxy sets itself of " + ", ".join(FIELDS) + ".",
+        group="HTTP",
+    )
+    proxy_protocol: bool = option(
+        False, "Take connections from trusted peers only, each with a PROXY header.", group="HTTP"
     )
     forwarded_allow_ips: str = option(
         "127.0.0.1,::1",
@@ -41,6 +53,18 @@ class HttpSettings:
     disconnect_grace: float = option(
         3.0, "Seconds before the stream of a client that left is cancelled.", group="HTTP", least=0
     )
+
+    def proxies(self) -> Proxies:
+        """Return whose word is taken about clients, and in which headers."""
+        named = self.forwarded_headers.lower().split(",") if self.proxy_headers else []
+        believed = [name.strip() for name in named if name.strip()]
+        for name in believed:
+            if name not in FIELDS:
+                near = did_you_mean(name, FIELDS)
+                raise ConfigError(
+                    f"forwarded_headers: {name!r} is none of {', '.join(FIELDS)}{near}"
+                )
+        return Proxies(self.forwarded_allow_ips.split(","), believed)
 
     def sends_date(self) -> bool:
         """Say whether responses carry our Date: the operator's own replaces it."""

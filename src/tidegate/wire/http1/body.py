@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from ...errors import BadRequest
+from ...http import PROXY_FIELDS
 from .head import parse_field
 from .limits import Http1Limits
 
@@ -24,8 +25,8 @@ _MAX_SIZE_DIGITS = 15
 _FORBIDDEN_TRAILERS = frozenset(
     b"authorization connection content-encoding content-length content-range content-type "
     b"cookie expect host keep-alive max-forwards proxy-authorization range set-cookie te "
-    b"trailer transfer-encoding upgrade x-forwarded-for x-forwarded-proto".split()
-)
+    b"trailer transfer-encoding upgrade".split()
+).union(PROXY_FIELDS)
 
 _SIZE, _DATA, _DATA_END, _TRAILERS = range(4)
 

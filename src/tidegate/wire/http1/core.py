@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 from ...errors import BadRequest, UsageError
 from ...http import CLOSE, LENGTH, NO_BODY, Defaults, Field, Head
-from ..sinks import Http1Sink
+from ..sinks import NOBODY, Http1Sink
 from .body import ChunkedBody, LengthBody
-from .encode import LAST_CHUNK, chunk, encode_head, informational
+from .encode import LAST_CHUNK, chunk, chunk_size, encode_head, informational, last_chunk
 from .framing import CHUNKED
 from .head import parse_head
 from .limits import Http1Limits
@@ -149,6 +149,10 @@ class Http1Core:
             if self._eof and self._state in (_HEAD, _BODY):
                 self.receive_eof()
 
+    def peek(self) -> bytes:
+        """Return what is buffered."""
+        return bytes(self._buffer)
+
     def close(self) -> None:
         """Ignore whatever still arrives."""
         self._state = _CLOSED
@@ -158,8 +162,7 @@ class Http1Core:
     def release(self) -> None:
         """Close for good, and let go of the sink, which usually refers to us."""
         self.close()
-        # Once closed there is nothing to tell it.
-        del self._sink
+        self._sink = NOBODY
 
     def hand_over(self) -> bytes:
         """Give the connection to another protocol: return what that one must read first."""
@@ -336,6 +339,23 @@ class Http1Core:
             return data
         framed = chunk(data) if data else b""
         return framed + LAST_CHUNK if ended else framed
+
+    def begin_part(self, size: int) -> bytes:
+        """Return what stands before ``size`` bytes of content that somebody else sends."""
+        return chunk_size(size) if self._chunked else b""
+
+    def end_part(self, ended: bool) -> bytes:
+        """Return what stands after those bytes; ``ended`` says that they were the last."""
+        if not self._chunked:
+            return b""
+        return b"\r\n" + LAST_CHUNK if ended else b"\r\n"
+
+    def send_trailers(self, fields: Sequence[Field]) -> bytes:
+        """Return the end of the content, and the fields after it if there is a place for them.
+
+        There is none behind content whose length was announced (RFC 9112 section 7.1.2).
+        """
+        return last_chunk(fields) if self._chunked else b""
 
     def send_informational(self, status: int, fields: Sequence[Field] = ()) -> bytes:
         """Return an interim response, or nothing if the peer would not understand it."""

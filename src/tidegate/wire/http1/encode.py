@@ -21,7 +21,7 @@ from ...http import (
     phrase,
 )
 
-__all__ = ["LAST_CHUNK", "chunk", "encode_head", "informational"]
+__all__ = ["LAST_CHUNK", "chunk", "chunk_size", "encode_head", "informational", "last_chunk"]
 
 LAST_CHUNK = b"0\r\n\r\n"
 
@@ -78,6 +78,16 @@ def informational(status: int, fields: Sequence[Field]) -> bytes:
 def chunk(data: bytes) -> bytes:
     """Return ``data``, which must not be empty, as one chunk."""
     return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def chunk_size(size: int) -> bytes:
+    """Return what stands before ``size`` bytes of one chunk; an empty line follows them."""
+    return b"%x\r\n" % size
+
+
+def last_chunk(trailers: Sequence[Field]) -> bytes:
+    """Return the end of chunked content, with the fields that come after it."""
+    return b"".join([b"0\r\n", *[field.line for field in trailers], b"\r\n"])
 
 
 def _status_line(status: int) -> bytes:

@@ -7,12 +7,11 @@ the colon, lower-case methods, fragments) is refused.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import TypeAlias
 
 from ...errors import BadRequest
-from ...http import Head
+from ...http import PROXY_FIELDS, Head, is_host
 from .framing import FRAMING_FIELDS, body_length
 from .limits import Http1Limits
 
@@ -25,6 +24,7 @@ _CONNECTION = 4
 _EXPECT = 8
 _UPGRADE = 16
 _FORWARDED = 32
+_TE = 64
 
 _ROLES = {
     b"host": _HOST,
@@ -32,8 +32,8 @@ _ROLES = {
     b"connection": _CONNECTION,
     b"expect": _EXPECT,
     b"upgrade": _UPGRADE,
-    b"x-forwarded-for": _FORWARDED,
-    b"x-forwarded-proto": _FORWARDED,
+    **dict.fromkeys(PROXY_FIELDS, _FORWARDED),
+    b"te": _TE,
 }
 
 _COMMON_NAMES = (
@@ -53,10 +53,6 @@ _TARGET_LEGAL = bytes(byte for byte in range(0x21, 0x7F) if byte != ord("#"))
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Z]+")
 _VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]")
-_HOST_VALUE = re.compile(
-    rb"(?:\[[0-9A-Fa-f:.]+\]|\[[vV][0-9A-Fa-f]+\.[\w.~!$&'()*+,;=:\-]+\]"
-    rb"|(?:[\w.~!$&'()*+,;=\-]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?"
-)
 _ABSOLUTE = re.compile(rb"(https?)://([^/?]*)(/[^?]*)?(\?.*)?", re.IGNORECASE)
 
 _COMMON_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -161,6 +157,8 @@ def _consequences(head: Head, seen: int, limits: Http1Limits) -> None:
         if seen & _UPGRADE and b"upgrade" in options:
             wanted = [value for name, value in headers if name == b"upgrade"]
             head.upgrade = b", ".join(wanted).lower()
+        if seen & _TE:
+            head.takes_trailers = b"trailers" in _tokens(headers, b"te")
     head.forwarded = bool(seen & _FORWARDED)
 
 
@@ -185,7 +183,7 @@ def _other_target_form(head: Head) -> None:
     target = head.target
     if head.method == "CONNECT":
         name, colon, port = target.rpartition(b":")
-        if not (name and colon and port.isdigit()) or not _is_host(target):
+        if not (name and colon and port.isdigit()) or not is_host(target):
             raise BadRequest("the target of CONNECT is not host:port")
         head.path = b""
         return
@@ -195,7 +193,7 @@ def _other_target_form(head: Head) -> None:
     if parts is None:
         raise BadRequest("the request target is neither a path nor an http URL")
     scheme, authority, path, query = parts.groups()
-    if not authority or authority[:1] == b":" or not _is_host(authority):
+    if not authority or authority[:1] == b":" or not is_host(authority):
         raise BadRequest("the request target names no valid host")
     head.scheme = scheme.decode().lower()
     head.path = path or b"/"
@@ -240,7 +238,7 @@ def _field(line: bytes) -> _FieldLine:
     if not colon:
         raise BadRequest("a header line has no colon")
     value = value.strip(b" \t")
-    if role == _HOST and not _is_host(value):
+    if role == _HOST and not is_host(value):
         raise BadRequest("Host is not a valid host name and port")
     known = ((lower, value), role)
     if (
@@ -260,19 +258,6 @@ def _name(name: bytes) -> tuple[bytes, int]:
     if len(_known_names) < _MAX_KNOWN_NAMES and len(name) <= _MAX_KNOWN_NAME_SIZE:
         _known_names[name] = known
     return known
-
-
-def _is_host(value: bytes) -> bool:
-    """Say whether this is uri-host [":" port] (RFC 3986 section 3.2.2)."""
-    if _HOST_VALUE.fullmatch(value) is None:
-        return False
-    if value[:1] != b"[" or value[1:2] in (b"v", b"V"):
-        return True
-    try:
-        ipaddress.IPv6Address(value[1 : value.index(b"]")].decode("ascii"))
-    except ValueError:
-        return False
-    return True
 
 
 for _common in _COMMON_NAMES:

@@ -11,7 +11,7 @@ import codecs
 from io import BytesIO
 
 from ...errors import WebSocketError
-from ..sinks import WebSocketSink
+from ..sinks import NOBODY, WebSocketSink
 from .deflate import MIN_COMPRESSED_SIZE, Deflate
 from .frames import (
     BINARY,
@@ -114,8 +114,7 @@ class WebSocketCore:
     def release(self) -> None:
         """Read no more, and let go of the sink, which usually refers to us."""
         self.closed = True
-        # Once closed there is nothing to tell it.
-        del self._sink
+        self._sink = NOBODY
 
     def _decode(self, payload: bytes) -> str:
         try:
