@@ -37,7 +37,8 @@ _SCHEMES = {b"http": "http", b"https": "https", b"ws": "http", b"wss": "https"}
 _USUAL_PORTS = {"http": 80, "https": 443}
 
 # Segments of a path; two slashes at its start would name another host.
-_PREFIX = re.compile(rb"(?:/(?:[\w.~!$&'()*+,;=:@\-]|%[0-9A-Fa-f]{2})+)+/?")
+# Not with a slash in disguise: decoded, "/%2F" would begin a path like an authority.
+_PREFIX = re.compile(rb"(?:/(?:[\w.~!$&'()*+,;=:@\-]|%(?!2[Ff])[0-9A-Fa-f]{2})+)+/?")
 
 # RFC 7239 section 4; that a colon needs quotes is forgotten too often to insist.
 _PAIR = re.compile(
