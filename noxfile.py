@@ -1,11 +1,11 @@
 """The test suite on each supported Python version, and what is made of the sources.
 
 ``nox`` runs the tests on the versions other than the one nox itself runs on:
-that one is the business of ``make unit``.  There Tidegate is compiled if a C
-compiler is found; on the version of ``make unit``, which is interpreted, nox
-runs compiled what has compiled modules.  ``nox --sessions tests`` runs all
-tests on all versions.  A version is found if its ``pythonX.Y`` runs; the
-others are named and skipped.
+that one is the business of ``make unit``, and interpreted.  Here Tidegate is
+compiled if a C compiler is found.  Where no other version is found, nox runs
+compiled what has compiled modules, on the version of ``make unit``.  ``nox
+--sessions tests`` runs all tests on all versions.  A version is found if its
+``pythonX.Y`` runs; the others are named and skipped.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ CURRENT = ".".join(platform.python_version_tuple()[:2])
 nox.needs_version = ">=2024.10.9"
 nox.options.default_venv_backend = "venv"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["compiled", *(f"tests-{one}" for one in FOUND if one != CURRENT)]
+nox.options.sessions = [f"tests-{one}" for one in FOUND if one != CURRENT] or ["compiled"]
 
 
 def speed(session: nox.Session) -> dict[str, str]:
@@ -82,8 +82,7 @@ def install(session: nox.Session, *arguments: str, env: dict[str, str]) -> None:
     """Install Tidegate as a user would."""
     # setuptools would install modules that were deleted since its last build.
     shutil.rmtree("build", ignore_errors=True)
-    # pip would take the wheel that it made last time, at whatever speed.
-    session.install("--no-cache-dir", *arguments, env=env)
+    session.install(*arguments, env=env)
 
 
 @nox.session(python=FOUND)
