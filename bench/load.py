@@ -20,7 +20,7 @@ from .errors import BenchError, ServerError
 from .process import pin
 from .rows import Request, Row
 
-__all__ = ["GENERATORS", "Generator", "Load", "Sockets", "Wrk"]
+__all__ = ["GENERATORS", "Generator", "H2load", "Load", "Sockets", "Wrk"]
 
 # Beyond the time it was asked to run for, a generator may take this long.
 GRACE = 15.0
@@ -90,6 +90,50 @@ class Wrk:
         return read_summary(done.stdout, done.stderr, row.request)
 
 
+class H2load:
+    """HTTP/2 without TLS, by h2load: one thread, some streams at a time on each connection."""
+
+    name = "h2load"
+
+    def version(self) -> str:
+        if shutil.which("h2load") is None:
+            raise BenchError(
+                "h2load, the load generator for HTTP/2, is not installed. Debian and Ubuntu:"
+                " `apt-get install nghttp2-client`; Fedora and Arch: `nghttp2`"
+            )
+        done = subprocess.run(["h2load", "--version"], capture_output=True, text=True, timeout=10)
+        return done.stdout.strip().replace("nghttp2/", "")
+
+    def run(self, row: Row, port: int, seconds: int, core: int) -> Load:
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+            log = Path(folder, "requests.tsv")
+            content = Path(folder, "content")
+            command = [
+                "h2load",
+                "--threads=1",
+                f"--clients={row.connections}",
+                f"--max-concurrent-streams={row.streams}",
+                f"--duration={seconds}",
+                f"--log-file={log}",
+                f"http://127.0.0.1:{port}{row.request.path}",
+            ]
+            if row.request.body:
+                content.write_bytes(row.request.body)
+                command.append(f"--data={content}")
+            try:
+                done = subprocess.run(
+                    command,
+                    capture_output=True,
+                    text=True,
+                    timeout=seconds + GRACE,
+                    preexec_fn=pin(core),
+                )
+            except subprocess.TimeoutExpired:
+                raise ServerError("the load generator did not end in time") from None
+            lines = log.read_text().splitlines() if log.exists() else []
+        return read_h2load(done.stdout, done.stderr, lines, row.request, seconds)
+
+
 class Sockets:
     """WebSocket, by our own client: one thread, an echo at a time on each connection."""
 
@@ -121,7 +165,7 @@ class Sockets:
         return Load(messages, microseconds / 1e6, errors, p99 / 1000)
 
 
-GENERATORS: dict[str, Generator] = {"http1": Wrk(), "websocket": Sockets()}
+GENERATORS: dict[str, Generator] = {"http1": Wrk(), "http2": H2load(), "websocket": Sockets()}
 
 # `done` runs once, after the measurement, so it costs the generator nothing.
 SUMMARY = b"""
@@ -157,3 +201,21 @@ def read_summary(output: str, complaint: str, request: Request) -> Load:
     if size < requests * len(request.answer):
         raise ServerError(f"{requests} answers under load came to only {size} bytes")
     return Load(requests, microseconds / 1e6, errors, p99 / 1000)
+
+
+def read_h2load(
+    output: str, complaint: str, lines: list[str], request: Request, seconds: int
+) -> Load:
+    """Count what h2load says; ``lines`` of its log are start, status and microseconds."""
+    counts = re.search(r"(\d+) succeeded, (\d+) failed", output)
+    size = re.search(r"\((\d+)\) data$", output, re.MULTILINE)
+    if counts is None or size is None:
+        raise ServerError(f"h2load failed: {(complaint or output).strip()[-200:]}")
+    requests, errors = map(int, counts.groups())
+    if requests == 0:
+        raise ServerError("not one request was completed under load")
+    if int(size[1]) < requests * len(request.answer):
+        raise ServerError(f"{requests} answers under load came to only {size[1]} bytes")
+    times = sorted(int(line.split("\t")[2]) for line in lines)
+    p99 = times[int(len(times) * 0.99)] if times else 0
+    return Load(requests, float(seconds), errors, p99 / 1000)

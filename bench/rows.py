@@ -65,6 +65,8 @@ class Row:
     protocol: str = "http1"
     interface: str = "asgi"
     app: str = "raw:app"
+    streams: int = 1
+    """Requests at once on each connection, where the protocol has streams."""
     max_rounds: int | None = None
     """Rounds beyond this one add time and no knowledge; None for no such limit."""
 
@@ -111,6 +113,16 @@ ROWS: dict[str, Row] = {
             MESSAGE_FIGURES,
             connections=32,
             protocol="websocket",
+        ),
+        Row(
+            "http2",
+            "GET over HTTP/2, 13 bytes, 8 connections of 32 streams",
+            "load",
+            HELLO,
+            LOAD_FIGURES,
+            connections=8,
+            protocol="http2",
+            streams=32,
         ),
         Row(
             "wsgi",

@@ -18,6 +18,11 @@ BASELINES = ("uvicorn", "fastapi")
 """What every figure is compared with, besides the best peer; one of them is in each row."""
 
 
+HTTP1 = frozenset({"http1", "websocket"})
+HTTP2 = HTTP1 | {"http2"}
+"""Where it is on by default, on a connection without TLS."""
+
+
 @dataclass(frozen=True)
 class Server:
     """One server, as data."""
@@ -28,7 +33,7 @@ class Server:
     commands: Mapping[str, str]
     """Interface ("asgi", "wsgi") to command line, quoted as in a shell.  It may
     use ``{python}``, ``{target}``, ``{module}``, ``{attribute}`` and ``{port}``."""
-    protocols: frozenset[str] = frozenset({"http1", "websocket"})
+    protocols: frozenset[str] = HTTP1
     environment: Mapping[str, str] = field(default_factory=dict)
     ours: bool = False
     """Tidegate: runs on the interpreter that runs the benchmark."""
@@ -68,11 +73,12 @@ ON_UVICORN = (
 SERVERS: dict[str, Server] = {
     server.name: server
     for server in (
-        Server("tidegate", "tidegate", TIDEGATE, ours=True),
+        Server("tidegate", "tidegate", TIDEGATE, HTTP2, ours=True),
         Server(
             "tidegate-pure",
             "tidegate",
             TIDEGATE,
+            HTTP2,
             environment={"TIDEGATE_PURE": "1"},
             ours=True,
         ),
@@ -87,7 +93,8 @@ SERVERS: dict[str, Server] = {
         Server(
             "hypercorn",
             "hypercorn",
-            {
+            protocols=HTTP2,
+            commands={
                 "asgi": "{python} -m hypercorn {target} --bind 127.0.0.1:{port}"
                 " --worker-class uvloop --keep-alive 120"
             },
@@ -101,7 +108,8 @@ SERVERS: dict[str, Server] = {
         Server(
             "granian",
             "granian",
-            {
+            protocols=HTTP2,
+            commands={
                 "asgi": "{python} -m granian --interface asgi --host 127.0.0.1 --port {port}"
                 " --no-access-log --http1-header-read-timeout 60000 {target}",
                 "wsgi": "{python} -m granian --interface wsgi --host 127.0.0.1 --port {port}"
@@ -132,7 +140,8 @@ SERVERS: dict[str, Server] = {
         Server(
             "h2corn",
             "h2corn",
-            {
+            protocols=HTTP2,
+            commands={
                 "asgi": "{python} -m h2corn --host 127.0.0.1 --port {port}"
                 " --no-access-log --timeout-request-header 120 {target}"
             },
