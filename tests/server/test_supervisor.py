@@ -81,6 +81,7 @@ def test_a_worker_that_is_killed_is_replaced(folder: Path) -> None:
     with launched(folder, *WORKERS) as process:
         port = process.port()
         killed, other = pids(process)
+        process.says("Workers ready: 2")
         os.kill(killed, signal.SIGKILL)
         after = pids(process, 3)
         process.says(f"Worker {killed} died [(]signal SIGKILL[)] after \\d+ s; its last words:")

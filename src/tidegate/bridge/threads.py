@@ -72,8 +72,9 @@ class Pools:
         a pool afterwards gets a new one.
         """
         loop = loop or asyncio.get_running_loop()
-        self._guards.pop(loop, None)
         closing = self._pools.pop(loop, {})
+        # The loop ends the guard at once, perhaps before this thread goes on: it finds nothing.
+        self._guards.pop(loop, None)
         deadline = time.monotonic() + timeout
         stacks = []
         for pool in closing.values():

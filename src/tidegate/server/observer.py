@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from ..bridge.guard import Guard
-from ..bridge.guard.frames import Origins, line_of
+from ..bridge.guard.frames import Origins, line_of, stack_of_task
 from ..bridge.threads import pools
 from ..errors import ConfigError
 from ..exchange.access import format_address
@@ -188,7 +188,8 @@ class Observer:
         return found
 
     def _described(self, request: HttpExchange | WebSocketExchange) -> dict[str, Any]:
-        scope: dict[str, Any] = getattr(request, "scope", {})  # a WSGI call has none
+        # A WSGI call has none; compiled, it has None.
+        scope: dict[str, Any] = getattr(request, "scope", None) or {}
         head = getattr(request, "head", None)
         method = "WS" if head is None else head.method
         path = scope.get("path") or (head.path.decode("ascii") if head is not None else "")
@@ -206,15 +207,7 @@ class Observer:
         """Return where a call waits: the innermost line of the application's own."""
         if task is None:
             return "in a thread"
-        frames = []
-        awaited: Any = task.get_coro()
-        while awaited is not None:
-            frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "ag_frame", None)
-            if frame is None:
-                frame = getattr(awaited, "gi_frame", None)
-            if frame is not None:
-                frames.append(frame)
-            awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "gi_yieldfrom", None)
+        frames = stack_of_task(task)
         return str(line_of(frames[self._origins.nearest(frames)])) if frames else ""
 
     def _set_log_level(self, args: dict[str, Any]) -> str:

@@ -85,6 +85,8 @@ class _Worker:
         worker = self._server.worker
         if worker is not None and worker.service.journal is not None:
             worker.service.journal = Both(worker.service.journal, self._recorder)
+        # Whatever kills us from now on, there is something to read.
+        self._beat()
         self._channel.tell("ready")
         while True:
             began = time.monotonic()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Callable
 from typing import Any
 
+from ..bridge.guard.frames import stack_of_task
 from .failures import TimedOut
 
 __all__ = ["Signal", "place_in"]
@@ -57,16 +57,9 @@ class Signal:
 
 def place_in(task: asyncio.Task[Any] | None) -> str:
     """Return where a suspended task waits: function, file and line."""
-    inner: Any = task.get_coro() if task is not None else None
-    frame = None
-    while inner is not None:
-        for kind in ("cr", "ag", "gi"):
-            frame = getattr(inner, f"{kind}_frame", None) or frame
-        inner = getattr(inner, "cr_await", None) or getattr(inner, "ag_await", None)
-        if type(inner).__name__ == "coroutine_wrapper":
-            # Our compiled coroutines wait for others in one; it does not say for whom.
-            (inner,) = gc.get_referents(inner)
-    if frame is None:
+    frames = stack_of_task(task) if task is not None else []
+    if not frames:
         return "nowhere"
+    frame = frames[-1]
     code = frame.f_code
     return f"{code.co_qualname}() ({code.co_filename}, line {frame.f_lineno})"

@@ -24,7 +24,7 @@ def masked_slowly(data: bytes, key: bytes, offset: int) -> bytes:
     return bytes(byte ^ key[(offset + place) % 4] for place, byte in enumerate(data))
 
 
-@settings(derandomize=True, database=None)
+@settings(derandomize=True, database=None, deadline=None)
 @given(st.binary(max_size=300), st.binary(min_size=4, max_size=4), st.integers(0, 10**6))
 def test_unmasking_undoes_masking(data: bytes, key: bytes, offset: int) -> None:
     assert unmask(masked_slowly(data, key, offset), key, offset) == data

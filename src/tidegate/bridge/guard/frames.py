@@ -6,13 +6,16 @@ change is the innermost line of the application itself.
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import linecache
 import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
-__all__ = ["Line", "Origins", "line_of", "request_of", "stack_of"]
+__all__ = ["Line", "Origins", "line_of", "request_of", "stack_of", "stack_of_task"]
 
 _TIDEGATE = str(Path(__file__).parents[2]) + "/"
 _STANDARD = tuple({str(Path(sysconfig.get_path(name))) + "/" for name in ("stdlib", "platstdlib")})
@@ -126,3 +129,23 @@ def request_of(stack: list[FrameType]) -> str | None:
 def _runs_a_loop(frame: FrameType) -> bool:
     code = frame.f_code
     return code.co_qualname in _RUNNERS and "asyncio" in code.co_filename
+
+
+def stack_of_task(task: asyncio.Task[Any]) -> list[FrameType]:
+    """Return the frames of a suspended task, the outermost first; none once it is done."""
+    frames: list[FrameType] = []
+    inner: Any = task.get_coro()
+    while inner is not None:
+        frame = _one_of(inner, "cr_frame", "ag_frame", "gi_frame")
+        if frame is not None:
+            frames.append(frame)
+        inner = _one_of(inner, "cr_await", "ag_await", "gi_yieldfrom")
+        if type(inner).__name__ == "coroutine_wrapper":
+            # Compiled coroutines wait for others in one; it does not say for whom.
+            (inner,) = gc.get_referents(inner)
+    return frames
+
+
+def _one_of(of: object, *attributes: str) -> Any:
+    found = (getattr(of, name, None) for name in attributes)
+    return next((each for each in found if each is not None), None)
