@@ -21,6 +21,9 @@ FULLY_COVERED := src/tidegate/wire/*,src/tidegate/exchange/*
 # pip reports what it cannot do, and nothing else.
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
+# The tests start many processes; each would compile the sources again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help serve test lint types unit matrix fast docs fuzz sanitize bench wheels system clean
