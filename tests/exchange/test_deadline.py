@@ -82,7 +82,7 @@ async def test_who_answers_in_time_hears_nothing_of_it(caplog: pytest.LogCapture
     await peer.send("GET /later HTTP/1.1\r\nHost: a\r\n\r\n")
     go.set()
     await turns()
-    deadlines = peer.service.entrance._deadlines
+    deadlines = peer.service.entrance.deadlines
     assert deadlines._timers == {}
     assert caplog.text == ""
 
@@ -155,7 +155,7 @@ async def test_a_client_that_left_is_told_nothing(caplog: pytest.LogCaptureFixtu
     slow = Slow()
     peer = Peer(slow, Policy(timeout_request=1000, on_disconnect="raise"))
     await peer.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    deadlines: Deadlines = peer.service.entrance._deadlines
+    deadlines: Deadlines = peer.service.entrance.deadlines
     (exchange,) = deadlines._timers
     await peer.leave()
     deadlines._expire(exchange, 1000)

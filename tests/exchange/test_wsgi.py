@@ -14,6 +14,7 @@ import pytest
 
 from tidegate.bridge.wsgi import Wsgi, WsgiSettings
 from tidegate.bridge.wsgi.call import Application
+from tidegate.deadline import time_left
 from tidegate.exchange.access import AccessLog
 from tidegate.exchange.forwarded import FIELDS, Proxies
 from tidegate.exchange.service import Policy
@@ -604,6 +605,28 @@ async def test_a_call_that_takes_too_long_is_answered_in_its_place(
     assert peer.response().status == 504
     assert peer.transport.output.count(b"HTTP/1.1") == 1
     assert "No answer within 0.01 s, GET /" in caplog.text
+    await peer.close()
+
+
+@pytest.mark.parametrize(
+    "policy", [Policy(), Policy(timeout_header=b"time"), Policy(timeout_request=1000)]
+)
+async def test_a_call_knows_how_much_time_is_left(policy: Policy) -> None:
+    left = []
+
+    def application(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        left.append(time_left())
+        return hello(environ, start_response)
+
+    peer = WsgiPeer(application, policy)
+    await peer.send(GET.format(""))
+    await peer.answered(b"hello")
+    (seconds,) = left
+    if policy.timeout_request is None:
+        assert seconds is None
+    else:
+        assert seconds is not None
+        assert 0 < seconds <= 1000
     await peer.close()
 
 

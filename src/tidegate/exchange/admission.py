@@ -134,7 +134,7 @@ class Entrance:
         complain: Complain,
     ) -> None:
         self.admission = admission  # None: any number at once
-        self._deadlines = deadlines  # None: as long as they like
+        self.deadlines = deadlines  # None: as long as they like
         self._max_body_size = max_body_size  # None: what the protocol lets through
         self._complain = complain
 
@@ -144,19 +144,19 @@ class Entrance:
         if limit is not None and exchange.expects_more_than(limit):
             exchange.refuse_content(limit)
             return
-        if self._deadlines is not None:
-            self._deadlines.watch(exchange)
+        if self.deadlines is not None:
+            self.deadlines.watch(exchange)
         if self.admission is not None:
             self.admission.admit(exchange, self._complain)
         else:
             exchange.begin()
-        if exchange.complete and self._deadlines is not None:
-            self._deadlines.forget(exchange)
+        if exchange.complete and self.deadlines is not None:
+            self.deadlines.forget(exchange)
 
     def leave(self, exchange: HttpExchange) -> None:
         """A call that had to wait is over."""
-        if self._deadlines is not None:
-            self._deadlines.forget(exchange)
+        if self.deadlines is not None:
+            self.deadlines.forget(exchange)
         if self.admission is not None:
             self.admission.leave(exchange)
 

@@ -39,23 +39,29 @@ class Deadlines:
         self._loop = loop
         self._seconds = seconds
         self._header = header  # lower-case; None if clients are not asked
-        self._timers: dict[HttpExchange, asyncio.TimerHandle] = {}
+        self._timers: dict[HttpExchange, tuple[asyncio.TimerHandle, float]] = {}
 
     def watch(self, exchange: HttpExchange) -> None:
         """The request has arrived; its time runs."""
         seconds = self._for(exchange.head)
         if seconds is None:
             return
+        at = time.monotonic() + seconds
         if not exchange.in_thread:
-            at = time.monotonic() + seconds
             exchange.scope["extensions"][EXTENSION] = {"seconds": seconds, "at": at}
-        self._timers[exchange] = self._loop.call_later(seconds, self._expire, exchange, seconds)
+        timer = self._loop.call_later(seconds, self._expire, exchange, seconds)
+        self._timers[exchange] = timer, at
+
+    def at(self, exchange: HttpExchange) -> float | None:
+        """Return when its time is over, as ``time.monotonic()`` says it; from any thread."""
+        watched = self._timers.get(exchange)
+        return None if watched is None else watched[1]
 
     def forget(self, exchange: HttpExchange) -> None:
         """The call is over."""
-        timer = self._timers.pop(exchange, None)
-        if timer is not None:
-            timer.cancel()
+        watched = self._timers.pop(exchange, None)
+        if watched is not None:
+            watched[0].cancel()
 
     def _for(self, head: Head) -> float | None:
         seconds = self._seconds

@@ -24,6 +24,7 @@ from ..bridge.wsgi.environ import (
     early_links,
 )
 from ..bridge.wsgi.reply import Reply, Start
+from ..deadline import DEADLINE
 from ..errors import AppError, PoolFull
 from ..http import REASON, Field, field
 from .access import CLIENT_LEFT
@@ -153,6 +154,11 @@ class WsgiExchange(HttpExchange):
         service = self.service
         if self.names is not None:
             self.names.enter()
+        entrance = service.entrance
+        if entrance is not None and entrance.deadlines is not None:
+            at = entrance.deadlines.at(self)
+            if at is not None:
+                DEADLINE.set(at)
         content = self._body
         service.host.wsgi.call(
             self._reply,
