@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
+import stat
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,8 @@ from tidegate.errors import ConfigError
 from tidegate.server.accounts import gid_of, uid_of
 from tidegate.server.config import Config
 
+from .process import get, launched
+
 BECOME = """
 import os, sys
 from tidegate.server.accounts import become
@@ -20,6 +26,27 @@ from tidegate.server.config import Config
 become(Config("module:app", user=sys.argv[1], group=sys.argv[2] or None, umask="027"))
 print(os.getuid(), os.getgid(), oct(os.umask(0)))
 """
+
+APPLICATION = """
+import os
+
+async def app(scope, receive, send):
+    mask = os.umask(0)
+    os.umask(mask)
+    body = f"{os.getuid()} {os.getgid()} {mask:o}".encode()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": body})
+"""
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder with an application that anybody may read."""
+    with tempfile.TemporaryDirectory() as name:
+        made = Path(name)
+        made.chmod(0o755)
+        (made / "who.py").write_text(APPLICATION)
+        yield made
 
 
 def test_names_and_numbers_are_understood() -> None:
@@ -67,3 +94,24 @@ def test_who_is_not_root_cannot_become_another() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
     assert "cannot become user 'root'" in done.stderr
+
+
+def test_workers_serve_as_who_they_became_also_after_a_reload(folder: Path) -> None:
+    if os.getuid() == 0:
+        user, group = "nobody", "daemon"
+    else:
+        user, group = str(os.getuid()), str(os.getgid())
+    accounts = ("--user", user, "--group", group, "--umask", "027", "--uds-owner", user)
+    socket = ("--bind", "127.0.0.1:0", "--bind", "unix:here", "--uds-mode", "640")
+    with launched(
+        folder, "who:app", "--supervise", "--lifespan", "off", *accounts, *socket
+    ) as process:
+        expected = f"{uid_of(user)} {gid_of(group)} 27".encode()
+        port = process.port()
+        place = (folder / "here").stat()
+        assert (place.st_uid, stat.S_IMODE(place.st_mode)) == (uid_of(user), 0o640)
+        assert get(port) == expected
+        process.send_signal(signal.SIGHUP)
+        process.says("Reloaded")
+        assert get(port) == expected
+        assert process.stop() == 0
