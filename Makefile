@@ -62,8 +62,8 @@ unit: $(VENV)/installed-dev  ## run the tests and both coverage gates
 	$(call announce,Coverage: wire and exchange)
 	@$(BIN)/coverage report --include='$(FULLY_COVERED)' --fail-under=100
 
-matrix: $(VENV)/installed-dev  ## run the tests compiled, and on the other Python versions found
-	$(call announce,Tests of the compiled build and on other Python versions)
+matrix: $(VENV)/installed-dev  ## run the tests compiled, on the other Python versions found
+	$(call announce,Tests compiled; on the other Python versions found)
 	@$(BIN)/nox
 
 fast: $(VENV)/installed-dev  ## build Tidegate compiled and run all tests on it
