@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,3 +38,13 @@ async def typed(id: int, page: int = 1) -> Any:
 async def create(item: FromJSON[Item]) -> Any:
     """Answer with the content."""
     return json(item.value)
+
+
+@get("/sync")
+async def sync(id: int = 0) -> Any:
+    """Answer from a plain function, in a thread."""
+    return json(await asyncio.to_thread(_plain_function, id))
+
+
+def _plain_function(id: int) -> dict[str, int]:
+    return {"id": id}

@@ -59,6 +59,21 @@ async def test_thousands_of_calls_from_many_tasks_each_get_their_own_result() ->
     assert threads.close(20) == []
 
 
+async def test_calls_made_in_one_turn_of_the_loop_wake_a_thread_when_the_turn_ends() -> None:
+    threads = pool(threads=1)
+    await threads.run(int)
+    crew = threads._crew
+    await until(lambda: len(crew.idle) == 1)
+    seen = []
+
+    async def look() -> None:
+        seen.append((len(crew.queue), len(crew.idle)))
+
+    await asyncio.gather(*(threads.run(int) for _ in range(10)), look())
+    assert seen == [(10, 1)]
+    assert threads.close(20) == []
+
+
 async def test_threads_start_when_needed_and_not_past_the_limit() -> None:
     threads = pool(threads=3)
     assert threads.metrics().threads == 0

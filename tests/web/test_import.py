@@ -10,6 +10,7 @@ import sys
 NEEDLESS = {
     *("tidegate.web.openapi", "tidegate.web.asyncapi", "tidegate.web.failure", "tidegate.cli"),
     *("tidegate.web.middleware", "tidegate.web.changes", "tidegate.web.spelling"),
+    *("tidegate.web.cookies", "http.cookies"),
     *("tidegate.web.static", "tidegate.web.file", "tidegate.testing", "tidegate.bridge.wsgi"),
     *("tidegate.server", "tidegate.net", "tidegate.exchange", "tidegate.wire", "uvloop", "click"),
     *("pydantic", "attrs", "annotated_types", "starlette", "html", "difflib", "email", "secrets"),

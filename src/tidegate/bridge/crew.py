@@ -55,13 +55,16 @@ class Crew:
         # For starting and ending only; a job costs no lock.
         self._lock = threading.Lock()
 
-    def put(self, job: Job) -> Entry:
+    def put(self, job: Job, later: bool = False) -> Entry:
         """Queue a job, and see to it that somebody will do it.
 
+        With ``later`` the caller calls ``stir`` himself, once for many jobs.
         Raises ``RuntimeError`` if there is no thread and none can be started.
         """
         entry = (self.clock(), job)
         self.queue.append(entry)
+        if later and self.threads:
+            return entry
         try:
             self.stir()
         except RuntimeError:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, TypeVarTuple
 
@@ -78,14 +78,15 @@ class ThreadPool:
         self._crew = Crew(name, self.limits.threads, self._enter, clock)
         self._ledger = Ledger(clock, self.limits.report_after, self._resize)
         self._closed = False
+        self._stirring: asyncio.AbstractEventLoop | None = None  # which is about to wake a thread
 
-    async def run(
+    def run(
         self,
         function: Callable[[*Ts], T],
         /,
         *args: *Ts,
         propagate: Literal["in", "both"] = "in",
-    ) -> T:
+    ) -> Coroutine[Any, Any, T]:
         """Call ``function(*args)`` in a thread and return what it returns.
 
         The function sees the context variables of the caller; with
@@ -94,8 +95,8 @@ class ThreadPool:
         ``cancelled()`` is true in the thread.  Raises what the function raises,
         ``PoolFull`` and ``PoolClosed``.
         """
-        inbox = None if HELD.get() is None else self._held()
-        return await self.perform(function, args, propagate, inbox)
+        # Not a coroutine function: one around another costs every call a little.
+        return self.perform(function, args, propagate, None)
 
     def submit(self, job: Callable[[], object]) -> None:
         """Have ``job`` called in a thread; what it raises is logged.
@@ -158,6 +159,8 @@ class ThreadPool:
     ) -> T:
         """Do what ``run`` says; in a certain thread, if there is an inbox."""
         loop = asyncio.get_running_loop()
+        if inbox is None and HELD.get() is not None:
+            inbox = self._held(loop)
         if context is None:
             context = contextvars.copy_context()
         before = context.copy() if propagate == "both" else None
@@ -167,7 +170,12 @@ class ThreadPool:
         if inbox is not None:
             inbox.put(call)
         else:
-            entry = self.put(call)
+            entry = self.put(call, later=True)
+            if self._stirring is not loop:
+                # Once for all calls of this turn: a thread that is awake fights
+                # for the interpreter with the loop that makes them.
+                self._stirring = loop
+                loop.call_soon(self._stir)
             if self.limits.max_wait is not None:
                 timer = loop.call_later(self.limits.max_wait, self._expire, call, entry)
         try:
@@ -198,8 +206,8 @@ class ThreadPool:
         inbox.put(Call(future, mailbox_of(inbox.loop), context, function, args, self._ledger))
         return future
 
-    def put(self, job: Callable[[], object]) -> Entry:
-        """Queue a job.  Raises ``PoolFull`` and ``PoolClosed``."""
+    def put(self, job: Callable[[], object], later: bool = False) -> Entry:
+        """Queue a job; see ``Crew.put``.  Raises ``PoolFull`` and ``PoolClosed``."""
         crew, limits = self._crew, self.limits
         if self._closed:
             raise PoolClosed(f"the pool {self.name!r} is closed")
@@ -211,7 +219,7 @@ class ThreadPool:
                 raise self._full(f"a call waits for a thread since {crew.oldest():.1f} s")
             if len(self._ledger) >= crew.size:
                 raise self._full(f"{crew.size} abandoned calls take every thread")
-        return crew.put(job)
+        return crew.put(job, later)
 
     def withdraw(self, entry: Entry) -> bool:
         """Take a job out of the queue; False if a thread was faster."""
@@ -219,12 +227,16 @@ class ThreadPool:
 
     # -- private -------------------------------------------------------------
 
+    def _stir(self) -> None:
+        self._stirring = None
+        self._crew.stir()
+
     def _enter(self) -> None:
         here().pool = self
 
-    def _held(self) -> Inbox | None:
+    def _held(self, loop: asyncio.AbstractEventLoop) -> Inbox | None:
         """Return the inbox of the thread to use, if this coroutine holds one already."""
-        inbox = held_inbox(self, asyncio.get_running_loop())
+        inbox = held_inbox(self, loop)
         if inbox is not None and inbox.waiting and self._crew.has_room():
             return None
         return inbox

@@ -43,6 +43,12 @@ class Pools:
     def get(self, name: str = "default") -> ThreadPool:
         """Return a pool of the running loop.  Raises ``UsageError`` if no pool has this name."""
         loop = asyncio.get_running_loop()
+        try:
+            return self._pools[loop][name]
+        except KeyError:
+            return self._make(loop, name)
+
+    def _make(self, loop: asyncio.AbstractEventLoop, name: str) -> ThreadPool:
         mine = self._pools.get(loop)
         if mine is None:
             mine = self._open(loop)

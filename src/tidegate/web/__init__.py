@@ -1,7 +1,7 @@
 """The web framework: routes to handlers by their types, on any ASGI server.
 
-These modules serve no ordinary request, so they are imported when somebody
-needs them: an application starts without them.
+Many applications never need these modules, so they are imported when somebody
+does: an application starts without them.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import asyncapi, failure, openapi, spelling
+    from . import asyncapi, cookies, failure, openapi, spelling
 
-__all__ = ["asyncapi", "failure", "openapi", "spelling"]
+__all__ = ["asyncapi", "cookies", "failure", "openapi", "spelling"]
 
 
 def __getattr__(name: str) -> Any:

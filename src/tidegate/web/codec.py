@@ -194,7 +194,10 @@ def _converter(hint: Any) -> Callable[[Any], Any]:
 
 
 def _stands_in_quotes(text: str) -> bool:
-    return text.isascii() and text.isprintable() and '"' not in text and "\\" not in text
+    if not text.isascii():
+        return False
+    # Mostly it is a word or a number.
+    return text.isalnum() or (text.isprintable() and '"' not in text and "\\" not in text)
 
 
 def _by_pydantic(hint: Any) -> Codec:

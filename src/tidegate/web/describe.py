@@ -65,7 +65,7 @@ def _lines(app: Any, plan: Plan) -> Iterator[str]:
         step += 1
         if kind == "content":
             names = " and ".join(repr(one.argument.name) for one in plan.content)
-            limit = plan.max_body_size
+            limit = plan.route.options.max_body_size
             size = "" if limit is None else f", at most {limit} bytes"
             yield f"{step}. read the content for {names}{size}"
             continue

@@ -37,13 +37,13 @@ class Dispatcher:
         if not isinstance(found, tuple):
             return self._unmatched(found, path, scope, receive, send)
         target, values = found
-        params = target.params(values)
-        if target.app is None:
-            request = Request(scope, receive, send)
-            request.path_params = params
-            return target.plan.serve(request)
-        scope["path_params"] = params
-        return target.app(scope, receive, send)
+        if target.app is not None:
+            scope["path_params"] = target.params(values)
+            return target.app(scope, receive, send)
+        request = Request(scope, receive, send)
+        if values:
+            request.path_params = target.params(values)
+        return target.plan.serve(request)
 
     async def _unmatched(
         self, endpoint: Endpoint | None, path: str, scope: Scope, receive: Receive, send: Send

@@ -59,9 +59,7 @@ class EncodedJSON(bytes):
 
 
 def _prefers_msgpack(accept: bytes) -> bool:
-    """Say whether a client asks for MessagePack, and not for JSON more (RFC 9110 12.5.1)."""
-    if MSGPACK not in accept:
-        return False
+    """Say whether MessagePack, which it names, is not less welcome than JSON (RFC 9110 12.5.1)."""
     weights = {JSON: 0.0, MSGPACK: 0.0}
     for part in accept.lower().split(b","):
         kind, *parameters = (piece.strip() for piece in part.split(b";"))
@@ -109,7 +107,8 @@ class Encoding:
         kind = type(value)
         if kind in self._plain:
             if self.offers_msgpack:
-                if _prefers_msgpack(request.fields.get(b"accept", b"")):
+                accept = request.fields.get(b"accept")
+                if accept is not None and MSGPACK in accept and _prefers_msgpack(accept):
                     first, body = _MSGPACK_FIELD, to_msgpack(value)
                 else:
                     first, body = _JSON_FIELD, self.encode(value)

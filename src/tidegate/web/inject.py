@@ -156,16 +156,21 @@ class Node:
     def settle(self) -> None:
         """All getters are there: see that a call costs no more than they do."""
         function, getters = self.function, self.getters
-        if self.keywords or len(getters) > 2:
+        if self.keywords:
             return
         if not getters:
             self.call = lambda request: function()
         elif len(getters) == 1:
             (only,) = getters
             self.call = lambda request: function(only(request))
-        else:
+        elif len(getters) == 2:
             first, second = getters
             self.call = lambda request: function(first(request), second(request))
+        elif len(getters) == 3:
+            one, two, three = getters
+            self.call = lambda request: function(one(request), two(request), three(request))
+        else:
+            self.call = lambda request: function(*[get(request) for get in getters])
 
     def _call(self, request: Request) -> Any:
         arguments, named = self.arguments(request)

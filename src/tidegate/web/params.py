@@ -210,7 +210,8 @@ class Parameter:
                 return self.read(request)  # which says what is wrong
 
         def from_query(request: Request) -> Any:
-            found = request.query.get(name)
+            # The first parameter parses the query, the others find it.
+            found = (request.known_query or request.query).get(name)
             if found is None:
                 return self.read(request) if required else default
             try:

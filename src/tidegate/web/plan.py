@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ..asgi import Receive, Scope, Send
+from ..bridge.threads import ThreadPool
 from ..errors import ConfigError
 from .annotations import place_of, read_signature
 from .body import taker
@@ -24,9 +25,10 @@ from .codec import Refused
 from .encoding import Encoding, call_and_encode
 from .execution import Execution
 from .inject import Graph, Node
+from .order import groups, leaves_the_loop
 from .params import Parameter
 from .problems import Invalid, Problem
-from .request import Request
+from .request import MAX_BODY_SIZE, Request
 from .response import Response, StreamResponse
 from .route import Route
 
@@ -65,7 +67,8 @@ class Plan:
         self.parameters = [one for node in graph.nodes for one in node.parameters]
         self.content = self._content_parameters()
         self.timeout = options.timeout
-        self.max_body_size = options.max_body_size
+        given = options.max_body_size
+        self.max_body_size = MAX_BODY_SIZE if given is None else given
         self.where = execution.place(route.handler, options.run, self.node)
         self.node.thread = self.where == "thread"
         if self.where == "process" and graph.framework_of(self.node):
@@ -74,17 +77,19 @@ class Plan:
                 "another process; ask for the values that the handler needs"
             )
         for node in self.dependencies:
-            node.thread = _in_thread(node)
+            node.thread = leaves_the_loop(node)
         settle_closing(graph.nodes)
-        self.width = len(graph.nodes) + 1
+        # Of ``request.values``: what dependencies give and, in the last place, the content.
+        self.width = len(graph.nodes) + 1 if self.dependencies or self.content else 0
         self.hopped: list[Node] = []  # plain dependencies that run in the handler's hop
         self.order: list[tuple[str, list[Node]]] = []
         self.steps = self._steps()
         # Whether something may have to be closed or given back when all is over.
         self.holds = self.leases or any(one.is_generator for one in self.dependencies)
-        # A handler that needs nothing but what the request says is called at once.
-        self.simple = not self.dependencies and self.timeout is None
-        self.simple = self.simple and self.node.is_async and not self.node.is_generator
+        # Most handlers are called at once: awaited, or in a thread.
+        is_awaited = self.node.is_async and not self.node.is_generator
+        self.simple = not self.holds and self.timeout is None
+        self.simple = self.simple and (is_awaited or self.where == "thread")
         cancel = options.cancel_on_disconnect
         self.cancels = bool(_SAFE & route.methods) if cancel is None else cancel
 
@@ -105,19 +110,19 @@ class Plan:
         """Group the dependencies; those that can share the handler's hop go to ``hopped``."""
         gates = [node for node in self.dependencies if not node.needs_content]
         late = [node for node in self.dependencies if node.needs_content]
-        groups = [*_groups(gates)]
+        steps = groups(gates)
         if self.content:
-            groups.append(("content", []))
-        groups += _groups(late)
-        if self.where == "thread" and groups and groups[-1][0] == "thread":
-            self.hopped = groups.pop()[1]
-        self.order = groups
-        hops = sum(kind == "thread" for kind, _ in groups)
+            steps.append(("content", []))
+        steps += groups(late)
+        if self.where == "thread" and steps and steps[-1][0] == "thread":
+            self.hopped = steps.pop()[1]
+        self.order = steps
+        hops = sum(kind == "thread" for kind, _ in steps)
         hops += self.where == "thread"
         self.visits = any(node.thread and node.is_generator for node in self.dependencies)
         late_exit = self.where != "thread" or self._may_stream()
         self.leases = hops > 1 or (self.visits and late_exit)
-        return [self._step(kind, nodes) for kind, nodes in groups]
+        return [self._step(kind, nodes) for kind, nodes in steps]
 
     def _may_stream(self) -> bool:
         """Say whether plain generators may be closed after the handler's hop."""
@@ -156,20 +161,23 @@ class Plan:
         """Answer one request; the errors of the application become problems."""
         execution = self.execution
         request.app = execution.app
-        if self.max_body_size is not None:
-            request.max_body_size = self.max_body_size
+        request.max_body_size = self.max_body_size
+        request.values = [None] * self.width
         if self.cancels:
             execution.watch.add(request)
-        request.values = [None] * self.width
         try:
             if self.simple:
                 try:
                     for step in self.steps:
                         await step(request)
-                    value = await self.node.call(request)
+                    if self.where == "thread":
+                        value, encoded = await self._hop(request, self._in_hop, request)
+                    else:
+                        value = await self.node.call(request)
+                        encoded = self.encoding.whole(value, request)
                 except Refused:
                     raise Invalid(self._complaints(request)) from None
-                await self._send(request, value, self.encoding.whole(value, request))
+                await self._send(request, value, encoded)
             elif self.holds or self.timeout is not None:
                 await self._serve(request)
             else:
@@ -261,6 +269,11 @@ class Plan:
 
     def _in_hop(self, request: Request) -> tuple[Any, Any]:
         """Run plain dependencies, the handler, encoding and closing in one thread."""
+        if not self.visits:
+            for node in self.hopped:
+                open_here(node, request)
+            value = self.node.call(request)
+            return value, self.encoding.whole(value, request)
         try:
             _open_all(self.hopped, request)
             value = self.node.call(request)
@@ -271,10 +284,15 @@ class Plan:
         close_here(request, self._when(value, encoded), None)
         return value, encoded
 
-    async def _hop(self, request: Request, function: Callable[..., Any], *args: Any) -> Any:
+    def _hop(self, request: Request, function: Callable[..., Any], *args: Any) -> Awaitable[Any]:
         pool = self.execution.threads(self.route.options.run)
         if not self.leases and not self.visits:
-            return await pool.run(function, *args, propagate="both")
+            return pool.run(function, *args, propagate="both")
+        return self._visit(pool, request, function, args)
+
+    async def _visit(
+        self, pool: ThreadPool, request: Request, function: Callable[..., Any], args: Any
+    ) -> Any:
         if self.leases and request.lease is None:
             lease = pool.lease()
             await lease.__aenter__()
@@ -346,27 +364,3 @@ def _open_all(nodes: list[Node], request: Request) -> None:
     except BaseException as error:
         close_here(request, "end", error)
         raise
-
-
-def _in_thread(node: Node) -> bool:
-    """Say whether a dependency leaves the loop; classes only gather parameters."""
-    if node.is_async or node.run == "inline":
-        return False
-    return node.run == "thread" or not isinstance(node.function, type)
-
-
-def _groups(nodes: list[Node]) -> list[tuple[str, list[Node]]]:
-    """Put asynchronous dependencies first where they do not need plain ones, then group."""
-    plain: set[int] = set()
-    for node in nodes:
-        if node.thread or any(one.slot in plain for one in node.inputs):
-            plain.add(node.slot)
-    ordered = [n for n in nodes if n.slot not in plain] + [n for n in nodes if n.slot in plain]
-    groups: list[tuple[str, list[Node]]] = []
-    for node in ordered:
-        kind = "thread" if node.thread else "loop"
-        if groups and groups[-1][0] == kind:
-            groups[-1][1].append(node)
-        else:
-            groups.append((kind, [node]))
-    return groups

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 from typing import Any, TypeVar, overload
 from urllib.parse import quote, unquote_plus
 
+from .. import web
 from ..asgi import Message, Receive, Scope, Send
 from ..errors import ClientDisconnected, UsageError
 from .codec import codec_of
 from .content import read_json
-from .cookies import parse_cookies
 from .headers import Headers, to_pairs
 from .problems import Problem
 
@@ -73,9 +73,9 @@ class Request:
     """
 
     __slots__ = (
-        *("_body", "_cookies", "_headers", "_pieces", "_query", "_tail", "app", "ended", "exits"),
-        *("lease", "max_body_size", "path_params", "receive", "scope", "send", "socket"),
-        *("started", "streamed", "tasks", "values", "visit"),
+        *("_body", "_cookies", "_headers", "_pieces", "_tail", "app", "ended", "exits"),
+        *("known_query", "lease", "max_body_size", "path_params", "receive", "scope", "send"),
+        *("socket", "started", "streamed", "tasks", "values", "visit"),
     )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,6 +89,7 @@ class Request:
         self.ended = False  # nothing more will be received but the disconnect
         self.streamed = False  # somebody has taken content as it came
         self.tasks: Any = None  # None until the handler asked for background tasks
+        self.known_query: dict[str, list[str]] | None = None  # None until it was asked for
         self.socket: Any = None  # None unless this is a WebSocket's
         self.values: list[Any] = []  # what dependencies gave
         self.exits: list[Any] | None = None  # generators to close; None if there are none
@@ -97,7 +98,6 @@ class Request:
         self._pieces: list[bytes] = []  # of a body that is being read
         self._tail: Message | None = None  # received by somebody else on our behalf
         self._headers: dict[bytes, bytes] | None = None
-        self._query: dict[str, list[str]] | None = None
         self._cookies: dict[str, str] | None = None
         self._body: bytes | None = None
 
@@ -132,15 +132,15 @@ class Request:
     @property
     def query(self) -> dict[str, list[str]]:
         """The query parameters, each with all its values."""
-        if self._query is None:
-            self._query = parse_query(self.scope["query_string"])
-        return self._query
+        if self.known_query is None:
+            self.known_query = parse_query(self.scope["query_string"])
+        return self.known_query
 
     @property
     def cookies(self) -> dict[str, str]:
         """The cookies by name."""
         if self._cookies is None:
-            self._cookies = parse_cookies(self.headers.get("cookie", ""))
+            self._cookies = web.cookies.parse_cookies(self.headers.get("cookie", ""))
         return self._cookies
 
     @property
@@ -248,9 +248,9 @@ class Request:
                 raise self._too_large()
             pieces.append(piece)
             self.ended = not message.get("more_body", False)
-        self._body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        self._pieces = []
-        return self._body
+        self._body = body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        return body
 
     def _too_large(self) -> Problem:
         return Problem(413, f"the content may have at most {self.max_body_size} bytes")

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 from urllib.parse import quote
 
+from .. import web
 from ..asgi import Receive, Scope, Send
 from ..bridge.threads import to_thread
 from ..errors import ClientDisconnected
 from .codec import to_json
-from .cookies import SameSite, cookie_field
 from .headers import MutableHeaders, Pairs, to_pairs
+
+if TYPE_CHECKING:
+    from .cookies import SameSite
 
 __all__ = [
     "HTMLResponse",
@@ -99,7 +102,7 @@ class Response(Generic[T]):
 
         Secure, HttpOnly and SameSite are on until said otherwise.
         """
-        field = cookie_field(
+        field = web.cookies.cookie_field(
             name,
             value,
             max_age=max_age,
