@@ -17,6 +17,7 @@ from typing import Any
 from ..errors import UsageError
 from .channel import Answer, Channel
 from .config import Config
+from .seats import Seat
 from .server import EXIT_STARTUP_FAILED
 from .serving import Post, work
 
@@ -37,6 +38,7 @@ class Child:
         self.slot = slot
         self.config = config
         self.record = record
+        self.seat: Seat | None = None  # None if it shares its sockets with nobody
         self.process: BaseProcess | None = None  # None until started
         self.channel: Channel | None = None  # None until started
         self.began = time.monotonic()
@@ -83,7 +85,7 @@ class Child:
         """
         ours, theirs = socket.socketpair()
         with theirs:
-            post = Post(listeners, theirs, self.record)
+            post = Post(listeners, theirs, self.record, self.seat)
             self.process = context.Process(target=work, args=(self.config, post))
             self.process.start()
         ours.setblocking(False)

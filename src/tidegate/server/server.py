@@ -24,6 +24,7 @@ from ..errors import ConfigError, TidegateError
 from ..exchange.lifespan import Lifespan, LifespanFailed
 from ..exchange.service import Service
 from ..exchange.wsgi import WsgiExchange, WsgiService
+from ..net.acceptor import Acceptor, Turns
 from ..net.certificates import Certificates
 from ..net.clock import Clock
 from ..net.worker import Worker
@@ -117,8 +118,11 @@ class Server:
         self.control: Control | None = None  # None until serve()
         # How a worker asks its supervisor for the figures of all; None without one.
         self.everybodys_samples: Callable[[], Awaitable[Samples]] | None = None
+        # Set before serve() if other processes share the listeners.
+        self.turns: Turns | None = None
         self.on_enough = self._stop_serving  # called after limit_max_requests
         self._stop: Stop | None = None
+        self._acceptor: Acceptor | None = None  # None unless it is to take turns
         self._should_exit = False
         self._announces = True  # False in a worker: its supervisor did
         self._changed = asyncio.Event()
@@ -194,7 +198,7 @@ class Server:
         try:
             if guard is not None:
                 guard.start()
-            self.servers += await self._accept(worker, listeners)
+            await self._accept(worker, listeners)
             if self._announces:
                 announce(listeners, config)
             seconds = time.monotonic() - began
@@ -204,8 +208,7 @@ class Server:
             await self._delay(worker, stop)
         finally:
             self.started.clear()
-            for server in self.servers:
-                server.close()
+            await self._stop_accepting()
             await self._drain(worker, stop)
             worker.clock.stop()
             if observer is not None:
@@ -306,19 +309,26 @@ class Server:
         )
         return Guard(asyncio.get_running_loop(), settings)
 
-    async def _accept(
-        self, worker: Worker, listeners: list[socket.socket]
-    ) -> list[asyncio.AbstractServer]:
+    async def _accept(self, worker: Worker, listeners: list[socket.socket]) -> None:
         loop = asyncio.get_running_loop()
         backlog = self.config.backlog
         own = redirect.apart(self.config, listeners)[0]
         self.addresses = [address_of(each, self.config) for each in own]
         if self.certificates is not None:
             worker.clock.watched.add(self.certificates)
-        return [
-            await loop.create_server(make, sock=one, backlog=backlog)
-            for one, make in doors(self.config, worker, self.certificates, listeners)
-        ]
+        makers = doors(self.config, worker, self.certificates, listeners)
+        if self.turns is not None:
+            self._acceptor = Acceptor(makers, self.turns, worker.connections.__len__)
+            self._acceptor.start()
+            return
+        for one, make in makers:
+            self.servers.append(await loop.create_server(make, sock=one, backlog=backlog))
+
+    async def _stop_accepting(self) -> None:
+        for server in self.servers:
+            server.close()
+        if self._acceptor is not None:
+            await self._acceptor.close()
 
     def _draw_max_requests(self) -> int | None:
         limit = self.config.limit_max_requests
@@ -329,6 +339,8 @@ class Server:
     def _on_change(self) -> None:
         """A connection closed, or nothing is in progress, or enough was served."""
         self._changed.set()
+        if self._acceptor is not None:
+            self._acceptor.count()
         worker = self.worker
         if self._max_requests is None or worker is None or self._should_exit:
             return

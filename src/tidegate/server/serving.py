@@ -19,6 +19,7 @@ from .channel import Channel
 from .config import Config
 from .loops import leave_threads_behind, run_in_loop
 from .recorder import Recorder
+from .seats import Seat
 from .server import EXIT_STARTUP_FAILED, Server, StartupFailed
 
 __all__ = ["BEAT_SECONDS", "Post", "work"]
@@ -32,11 +33,15 @@ _SAMPLES_EVERY = 10
 
 
 class Post(NamedTuple):
-    """What a worker is given: its sockets, the line to its supervisor, the recorder's file."""
+    """What a worker is given: its sockets, the line to its supervisor, the recorder's file.
+
+    ``seat`` is its place among those that share the sockets; None if nobody does.
+    """
 
     listeners: list[socket.socket]
     line: socket.socket
     record: Path
+    seat: Seat | None
 
 
 def work(config: Config, post: Post) -> None:
@@ -64,6 +69,7 @@ class _Worker:
         self._recorder = recorder
         self._samples = config.observes()
         self._server = server = Server(config)
+        server.turns = post.seat
         server.on_enough = self._on_enough
         server.everybodys_samples = self._everybodys_samples
         self._channel = Channel(self._answer, self._on_end)

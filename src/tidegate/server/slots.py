@@ -20,6 +20,7 @@ from .child import Child, context_of
 from .config import Config
 from .listening import Listeners
 from .recorder import last_words
+from .seats import Seats
 from .server import EXIT_STARTUP_FAILED
 
 __all__ = ["Slots"]
@@ -60,6 +61,7 @@ class Slots:
         self.folder = Path()  # of the flight recorders
         self.startup_failed = False
         self._listeners = listeners
+        self._seats = Seats()
         self._talk = talk
         self._on_end = on_end
         self._stopping = stopping
@@ -143,6 +145,8 @@ class Slots:
     async def _start(self, slot: int, config: Config) -> Child:
         self._serial += 1
         child = Child(slot, config, self.folder / f"worker-{self._serial}")
+        if self.wanted > 1 and not config.reuse_port:
+            child.seat = self._seats.take()
 
         def answer(name: str, args: dict[str, Any]) -> Any:
             if name == "ready":
@@ -160,6 +164,8 @@ class Slots:
         asyncio.get_running_loop().remove_reader(child.sentinel)
         child.join()
         self.children.discard(child)
+        if child.seat is not None:
+            self._seats.give_back(child.seat)
         words = last_words(child.record)
         if child.died():
             what = "hung and was killed" if child.hung else f"died ({child.cause()})"
