@@ -86,6 +86,30 @@ def test_a_reload_brings_the_new_code_and_the_new_configuration(folder: Path) ->
         assert process.stop() == 0
 
 
+def test_a_reload_replaces_also_the_workers_that_are_starting(folder: Path) -> None:
+    source = APPLICATION.replace('"one"', 'open("version").read()').replace(
+        "        await send(",
+        '        print(f"worker {os.getpid()} starts", file=sys.stderr, flush=True)\n'
+        '        while not os.path.exists("go"):\n'
+        "            await asyncio.sleep(0.01)\n"
+        "        await send(",
+        1,
+    )
+    (folder / "replaced.py").write_text(source)
+    (folder / "version").write_text("one")
+    with launched(folder, "replaced:app", "--workers", "2") as process:
+        process.says(r"worker \d+ starts", 2)
+        (folder / "version").write_text("two")
+        process.send_signal(signal.SIGHUP)
+        process.says("Reloading")
+        (folder / "go").touch()
+        process.says("Reloaded")
+        port = process.port()
+        served(process, 4)
+        assert {get(port) for _ in range(8)} == {b"two"}
+        assert process.stop() == 0
+
+
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [

@@ -72,6 +72,10 @@ class Child:
         """Collect the process, which is gone."""
         self._started().join()
 
+    def serves(self) -> bool:
+        """Say whether it accepts connections."""
+        return self.ready.is_set() and not self.ended.is_set()
+
     def died(self) -> bool:
         """Say whether it ended as nobody wanted; the reason of a failed start is logged already."""
         if self.exitcode == EXIT_STARTUP_FAILED:

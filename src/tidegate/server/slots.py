@@ -83,17 +83,15 @@ class Slots:
     async def replace(self, slot: int, config: Config) -> bool:
         """Start another worker in a slot; once it is ready, the one before goes.
 
-        Returns False, and nothing has changed, if it does not get ready.
+        Returns False, and nothing has changed, if it does not get ready.  One that is
+        only starting is waited for.
         """
         async with self._changing[slot]:
             child = await self._start(slot, config)
             await _first(child.ready, child.ended, self._stopping)
-            if not child.ready.is_set():
+            if not child.serves():
                 return False
-            before = self.current.get(slot)
-            self.current[slot] = child
-            if before is not None:
-                self._dismiss(before)
+            self._settle(child)
             return True
 
     def recycle(self, child: Child, why: str) -> None:
@@ -121,26 +119,33 @@ class Slots:
 
     async def _fill(self, slot: int) -> None:
         """Have a worker in the slot; start others until one is ready."""
-        async with self._changing[slot]:
-            while self._is_wanted(slot):
+        while self._is_wanted(slot):
+            async with self._changing[slot]:
+                if not self._is_wanted(slot):
+                    return  # a reload has filled it
                 child = await self._start(slot, self.config)
                 await _first(child.ready, child.ended, self._stopping)
-                if child.ready.is_set():
-                    self.current[slot] = child
-                    if not self._is_wanted(slot, alive=True):
-                        self._give_up(slot)
+                if child.serves():
+                    self._settle(child)
                     return
-                if not self._served and child.exitcode == EXIT_STARTUP_FAILED:
-                    # The reason is logged, and the next one would fail the same way.
-                    self.startup_failed = True
-                    self._stopping.set()
-                elif not self._stopping.is_set():
-                    await self._pause_after(child)
+            if not self._served and child.exitcode == EXIT_STARTUP_FAILED:
+                # The reason is logged, and the next one would fail the same way.
+                self.startup_failed = True
+                self._stopping.set()
+            elif not self._stopping.is_set():
+                await self._pause_after(child)
 
-    def _is_wanted(self, slot: int, alive: bool = False) -> bool:
-        return (
-            not self._stopping.is_set() and slot < self.wanted and (slot in self.current) == alive
-        )
+    def _settle(self, child: Child) -> None:
+        """It serves from now on, instead of who did, unless its place is gone meanwhile."""
+        before = self.current.get(child.slot)
+        self.current[child.slot] = child
+        if before is not None:
+            self._dismiss(before)
+        if child.slot >= self.wanted and not self._stopping.is_set():
+            self._give_up(child.slot)
+
+    def _is_wanted(self, slot: int) -> bool:
+        return not self._stopping.is_set() and slot < self.wanted and slot not in self.current
 
     async def _start(self, slot: int, config: Config) -> Child:
         self._serial += 1

@@ -224,13 +224,16 @@ class Supervisor:
             logger.error("Nothing is reloaded, the workers stay as they are: %s", error)
             return
         logger.info("Reloading: replacing the workers, one after the other")
-        for slot in sorted(slots.current):
+        # Also those that are only starting, or that are added meanwhile.
+        slot = 0
+        while slot < slots.wanted:
             if self._stopping.is_set():
                 return
             if not await slots.replace(slot, config):
                 configure(self.config)
                 logger.error("The new worker did not start; those that serve stay as they are")
                 return
+            slot += 1
         changed = config.workers != self.config.workers
         self.config = slots.config = config
         slots.resize(config.workers if changed else slots.wanted)
