@@ -10,20 +10,15 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, cast
 
-from ..errors import BadRequest, Http2Error
-from ..exchange.http import HttpExchange
-from ..http import NO_BODY, Head, field
+from ..errors import Http2Error
 from ..wire.http2.core import Http2Core
 from ..wire.http2.frames import Code
 from ..wire.http2.limits import Http2Limits
-from ..wire.http2.stream import Stream
-from ..wire.websocket.handshake import check_origin, read_handshake
 from .clock import NEVER
 from .connection import Connection, StreamConnection
-from .refusal import explanation
-from .stream import Http2Stream
+from .multiplexed import Multiplexed
+from .stream import MultiplexedStream
 from .timeouts import Rate
-from .websocket import WebSocketSession
 from .worker import Worker
 
 __all__ = ["Http2Connection", "SecureHttp2"]
@@ -34,19 +29,19 @@ _ENOUGH = 64 * 1024
 # Bursts of that size in one turn of the loop; then others have theirs.
 _BURSTS = 4
 
-_ALLOW = field(b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 
-
-class Http2Connection(StreamConnection):
+class Http2Connection(Multiplexed, StreamConnection):
     """Sink of its core; each of its streams is the ``Out`` of an exchange."""
+
+    core: Http2Core
 
     def __init__(self, worker: Worker, before: Connection | None = None) -> None:
         """``before`` has served the beginning of the connection, and hands it over."""
         super().__init__(worker)
         limits = worker.http2 or Http2Limits()
-        self.core = Http2Core(self, limits, partial(Http2Stream, self))
-        self.sockets: set[Http2Stream] = set()
-        self._uploads: set[Http2Stream] = set()  # of which content is to come
+        self.core = Http2Core(self, limits, partial(MultiplexedStream, self))
+        self.sockets: set[MultiplexedStream] = set()
+        self._uploads: set[MultiplexedStream] = set()  # of which content is to come
         self._flush_due = False  # somebody will call flush()
         self._leaves_at = NEVER  # after the notice of our end, if nobody answers that
         self._last = False  # no new stream is served
@@ -114,85 +109,11 @@ class Http2Connection(StreamConnection):
 
     # -- called by the core --------------------------------------------------
 
-    def on_request(self, stream: Stream, head: Head, ended: bool) -> None:
-        """Start an exchange; the application runs until it first has to wait."""
-        one = cast(Http2Stream, stream)
-        service = self.service
-        if head.path[:1] != b"/" or head.method == "CONNECT":
-            self._serve_other(one, head, ended)
-            return
-        self._count()
-        if service.lanes is not None:
-            service = service.lanes.choose(head.path)
-        exchange = self.worker.exchange(one, service, head, b"", ended)
-        one.exchange = exchange
-        if not ended:
-            self._expect_body(one, head)
-        if service.entrance is not None:
-            service.entrance.enter(exchange)
-            return
-        if exchange.in_thread:
-            exchange.begin()
-            return
-        task = service.start(exchange.run(), service.context.copy())
-        exchange.task = task
-        if not task.done():
-            service.running.add(exchange)
-
-    def on_body(self, stream: Stream, data: bytes, ended: bool) -> None:
-        """Hand content to the exchange."""
-        one = cast(Http2Stream, stream)
-        one.continue_wanted = False
-        if one.rate is not None:
-            one.rate.add(len(data), self.worker.clock.now)
-        if ended:
-            self._uploads.discard(one)
-            one.rate = None
-        one.arrived(data, ended)
-
-    def on_trailers(self, stream: Stream, fields: list[tuple[bytes, bytes]]) -> None:
-        """Drop them: ASGI has no place for the trailers of a request."""
-
-    def on_refused(self, stream: Stream, error: BadRequest) -> None:
-        """Answer in the application's place."""
-        one = cast(Http2Stream, stream)
-        self.service.complain(self.client, error.reason, str(error.status))
-        exchange = one.exchange
-        if exchange is not None:
-            exchange.peer_gone(error.status)
-            if exchange.head_sent:
-                self.core.reset(one, Code.CANCEL)
-                return
-        is_head = isinstance(exchange, HttpExchange) and exchange.head.method == "HEAD"
-        fields, text = explanation(error)
-        length, text = (NO_BODY, b"") if is_head else (len(text), text)
-        one.respond(error.status, fields, 0, length, text, True)
-
-    def on_reset(self, stream: Stream, code: int) -> None:
-        """The client does not want it any more."""
-        cast(Http2Stream, stream).lost()
-
-    def on_writable(self, stream: Stream) -> None:
-        """The client takes more of a response."""
-        one = cast(Http2Stream, stream)
-        if one.session is not None:
-            one.session.may_write()
-        elif one.exchange is not None:
-            one.exchange.may_write()
-
-    def on_closed(self, stream: Stream) -> None:
-        """Let go of it."""
-        one = cast(Http2Stream, stream)
-        if one.session is not None:
-            one.lost()
-            self.sockets.discard(one)
-        one.exchange = None
-        if self._uploads:
-            self._uploads.discard(one)
-        if not self.core.streams:
-            self._idle_by = self.worker.clock.now + self.worker.timeouts.keep_alive
-            if self.deadline > self._idle_by:
-                self.deadline = self._idle_by
+    def on_idle(self) -> None:
+        """The last stream is closed: how long is the connection kept?"""
+        self._idle_by = self.worker.clock.now + self.worker.timeouts.keep_alive
+        if self.deadline > self._idle_by:
+            self.deadline = self._idle_by
 
     def on_pong(self, payload: bytes) -> None:
         """The client has our notice, and what it sent before is here: say which is the last."""
@@ -268,7 +189,7 @@ class Http2Connection(StreamConnection):
         for upload in list(self._uploads):
             self._check_upload(upload, now)
         if not self.congested:
-            for download in cast(list[Http2Stream], self.core.waiting):
+            for download in cast(list[MultiplexedStream], self.core.waiting):
                 self._check_download(download, now)
         for socket in list(self.sockets):
             self._check_socket(socket, now)
@@ -303,42 +224,6 @@ class Http2Connection(StreamConnection):
             return None
         return Http2Error(f"takes the responses too slowly: {problem}", Code.ENHANCE_YOUR_CALM)
 
-    def _check_upload(self, stream: Http2Stream, now: float) -> None:
-        rate = stream.rate
-        if rate is None:
-            return
-        if stream.held or stream.continue_wanted:
-            rate.restart(now)
-        problem = rate.too_slow(now)
-        if problem is not None:
-            self.on_refused(stream, BadRequest(f"the content comes too slowly: {problem}", 408))
-
-    def _check_socket(self, stream: Http2Stream, now: float) -> None:
-        if stream.session is not None:
-            stream.session.on_tick(now)
-        if stream.end_by and now >= stream.end_by:
-            self.core.reset(stream, Code.CANCEL)
-
-    def _check_download(self, stream: Http2Stream, now: float) -> None:
-        if stream in self._uploads:
-            return
-        rate = stream.rate
-        if rate is None:
-            stream.rate = rate = Rate(self.worker.timeouts, self.worker.timeouts.write_stall)
-            rate.restart(now)
-            stream.seen_sent = stream.sent
-        elif stream.send_window > 0:
-            # Others come before it.
-            rate.restart(now)
-        rate.add(stream.sent - stream.seen_sent, now)
-        stream.seen_sent = stream.sent
-        problem = rate.too_slow(now)
-        if problem is not None:
-            reason = f"takes the response too slowly: {problem}"
-            self.service.complain(self.client, reason, "slow_reader")
-            stream.lost()
-            self.core.reset(stream, Code.CANCEL)
-
     # -- the end -----------------------------------------------------------------
 
     def drain(self) -> None:
@@ -355,13 +240,6 @@ class Http2Connection(StreamConnection):
         self._leaves_at = self.worker.clock.now + self.worker.timeouts.linger
         self.flush_soon()
         self.watch_soon()
-
-    def _drain_socket(self, stream: Http2Stream) -> None:
-        session = stream.session
-        if session is not None:
-            notice = self.worker.websocket.drain_notice
-            delay = notice if session.drain(notice) else self.worker.next_drain_slot()
-            self.service.loop.call_later(delay, session.go_away)
 
     def _say_goodbye(self) -> None:
         self._leaves_at = NEVER
@@ -406,46 +284,6 @@ class Http2Connection(StreamConnection):
         if worker.draining:
             # The others were told before this one began.
             self.drain()
-
-    def _streams(self) -> list[Http2Stream]:
-        return [cast(Http2Stream, stream) for stream in self.core.streams.values()]
-
-    def _count(self) -> None:
-        service = self.service
-        service.total_requests += 1
-        if service.total_requests == self.worker.max_requests:
-            service.on_change()
-
-    def _expect_body(self, stream: Http2Stream, head: Head) -> None:
-        timeouts = self.worker.timeouts
-        stream.rate = rate = Rate(timeouts, timeouts.body_stall)
-        rate.restart(self.worker.clock.now)
-        stream.continue_wanted = head.expects_continue
-        self._uploads.add(stream)
-        self.watch_soon()
-
-    def _serve_other(self, stream: Http2Stream, head: Head, ended: bool) -> None:
-        """Serve what is not about a resource: CONNECT and ``OPTIONS *``."""
-        try:
-            if head.method != "CONNECT":
-                # RFC 9110 section 9.3.7: a kind of ping.
-                stream.respond(204, [_ALLOW], 0, NO_BODY, b"", True)
-            elif head.upgrade == b"websocket" and self.worker.websocket.enabled and not ended:
-                self._open_socket(stream, head)
-            else:
-                raise BadRequest("CONNECT is for proxies", 501)
-        except BadRequest as error:
-            self.on_refused(stream, error)
-
-    def _open_socket(self, stream: Http2Stream, head: Head) -> None:
-        handshake = read_handshake(head, keyed=False)
-        check_origin(head, self.worker.websocket.allowed_origins)
-        self._count()
-        # Until it is accepted: the window is all that may come.
-        stream.held = True
-        exchange = WebSocketSession(stream, self.worker, head, handshake).exchange
-        stream.exchange = exchange
-        exchange.begin()
 
 
 class SecureHttp2(Http2Connection):

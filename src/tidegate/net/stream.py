@@ -1,4 +1,4 @@
-"""One request of an HTTP/2 connection: where its exchange sends, and what it receives."""
+"""One request of HTTP/2 or HTTP/3: where its exchange sends, and what it receives."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .timeouts import Rate
 from .websocket import WebSocketSession
 
 if TYPE_CHECKING:
-    from .http2 import Http2Connection
+    from .multiplexed import Multiplexed
 
-__all__ = ["Http2Stream"]
+__all__ = ["MultiplexedStream"]
 
 
-class Http2Stream(Stream):
+class MultiplexedStream(Stream):
     """A stream as ``Out`` of its exchange; once a socket is accepted also what carries it."""
 
     __slots__ = (
@@ -34,7 +34,7 @@ class Http2Stream(Stream):
 
     def __init__(
         self,
-        connection: Http2Connection,
+        connection: Multiplexed,
         number: int,
         send_window: int,
         receive_window: int,
@@ -129,7 +129,7 @@ class Http2Stream(Stream):
 
     # -- what carries a socket (RFC 8441) --------------------------------------
 
-    def switch(self, session: WebSocketSession, fields: Sequence[Field]) -> Http2Stream:
+    def switch(self, session: WebSocketSession, fields: Sequence[Field]) -> MultiplexedStream:
         """Answer 200, which accepts the socket; from now on it is a stream of bytes."""
         connection = self.connection
         self.tunnel = True

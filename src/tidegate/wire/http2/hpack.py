@@ -13,7 +13,7 @@ from typing import TypeAlias
 from ...errors import BadRequest
 from . import huffman
 
-__all__ = ["STATIC_TABLE", "TABLE_SIZE", "Decoder", "Encoder", "Pair"]
+__all__ = ["STATIC_TABLE", "TABLE_SIZE", "Decoder", "Encoder", "Pair", "integer"]
 
 Pair: TypeAlias = tuple[bytes, bytes]
 
@@ -212,9 +212,9 @@ class Encoder:
         """Return a block; names are lower-case."""
         parts = []
         if self._least is not None:
-            parts.append(_integer(self._least, 0x1F, 0x20))
+            parts.append(integer(self._least, 0x1F, 0x20))
             if self._least < self._limit:
-                parts.append(_integer(self._limit, 0x1F, 0x20))
+                parts.append(integer(self._limit, 0x1F, 0x20))
             self._least = None
             self.generation += 1  # the same block without that is another one
         for pair in pairs:
@@ -225,7 +225,7 @@ class Encoder:
                     parts.append(self._literal(pair))
                     continue
                 index = _STATIC_SIZE + self.count - place
-            parts.append(_integer(index, 0x7F, 0x80))
+            parts.append(integer(index, 0x7F, 0x80))
         return b"".join(parts)
 
     def _literal(self, pair: Pair) -> bytes:
@@ -233,11 +233,11 @@ class Encoder:
         index = _NAME_INDEXES.get(name, 0)
         size = len(name) + len(value) + _ENTRY_OVERHEAD
         if name in _NEVER_INDEXED:
-            start = _integer(index, 0x0F, 0x10)
+            start = integer(index, 0x0F, 0x10)
         elif name in _NOT_INDEXED or size > min(_MAX_INDEXED_SIZE, self._limit):
-            start = _integer(index, 0x0F, 0x00)
+            start = integer(index, 0x0F, 0x00)
         else:
-            start = _integer(index, 0x3F, 0x40)
+            start = integer(index, 0x3F, 0x40)
             self._add(pair, size)
         if not index:
             start += _string(name)
@@ -261,7 +261,8 @@ class Encoder:
         del self._entries[:count]
 
 
-def _integer(value: int, mask: int, flags: int) -> bytes:
+def integer(value: int, mask: int, flags: int) -> bytes:
+    """Return a number whose first octet shares its bits outside of ``mask`` (section 5.1)."""
     if value < mask:
         return bytes((flags | value,))
     octets = [flags | mask]
@@ -276,5 +277,5 @@ def _integer(value: int, mask: int, flags: int) -> bytes:
 def _string(text: bytes) -> bytes:
     coded = huffman.encode(text)
     if len(coded) < len(text):
-        return _integer(len(coded), 0x7F, 0x80) + coded
-    return _integer(len(text), 0x7F, 0) + text
+        return integer(len(coded), 0x7F, 0x80) + coded
+    return integer(len(text), 0x7F, 0) + text

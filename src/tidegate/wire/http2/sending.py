@@ -18,7 +18,7 @@ from .hpack import Encoder, Pair
 from .priority import next_round
 from .stream import ResponseHead, Stream
 
-__all__ = ["Sending"]
+__all__ = ["Sending", "field_pairs", "head_pairs"]
 
 _UNUSUAL = CODING | CONNECTION | DATE | SERVER | REASON
 
@@ -151,7 +151,7 @@ class Sending:
         """Send an interim response (RFC 9110 section 15.2)."""
         if not stream.closed:
             kept = [one for one in fields if not one.role]
-            block = self._encoder.encode([(b":status", b"%d" % status), *_pairs(kept)])
+            block = self._encoder.encode([(b":status", b"%d" % status), *field_pairs(kept)])
             self._write(frames.headers(stream.id, block, False))
 
     def reset(self, stream: Stream, code: int) -> None:
@@ -223,7 +223,9 @@ class Sending:
         if data or trailers is None:
             self._send_data(stream, data, trailers is None)
         if trailers is not None:
-            self._write(frames.headers(stream.id, self._encoder.encode(_pairs(trailers)), True))
+            self._write(
+                frames.headers(stream.id, self._encoder.encode(field_pairs(trailers)), True)
+            )
             self._on_end(stream)
 
     def _send_head(self, stream: Stream, head: ResponseHead, ended: bool) -> None:
@@ -292,7 +294,7 @@ class Sending:
         block = self._blocks.get(key)
         if block is None:
             generation = encoder.generation
-            block = encoder.encode(_head_pairs(status, fields, roles, defaults))
+            block = encoder.encode(head_pairs(status, fields, roles, defaults))
             if encoder.generation == generation and len(self._blocks) < _MAX_KNOWN_BLOCKS:
                 self._blocks[key] = block
         if length is not None and length >= 0 and not roles & LENGTH:
@@ -301,18 +303,20 @@ class Sending:
         return block
 
 
-def _head_pairs(status: int, fields: Sequence[Field], roles: int, defaults: Defaults) -> list[Pair]:
+def head_pairs(status: int, fields: Sequence[Field], roles: int, defaults: Defaults) -> list[Pair]:
+    """Return the fields of a final head; but content-length, if it is not among them."""
     pairs = [(b":status", b"%d" % status)]
     if roles & _UNUSUAL:
         own = [one for one in defaults.fields if not one.role & roles & (DATE | SERVER)]
-        pairs += _pairs(own)
-        pairs += _pairs([one for one in fields if not one.role & _LEFT_OUT])
+        pairs += field_pairs(own)
+        pairs += field_pairs([one for one in fields if not one.role & _LEFT_OUT])
     else:
-        pairs += _pairs(defaults.fields)
-        pairs += _pairs(fields)
+        pairs += field_pairs(defaults.fields)
+        pairs += field_pairs(fields)
     return pairs
 
 
-def _pairs(fields: Sequence[Field]) -> list[Pair]:
+def field_pairs(fields: Sequence[Field]) -> list[Pair]:
+    """Return fields as they are sent, without those that are about an HTTP/1 connection."""
     pairs = [(one.name.lower(), one.value.strip(b" \t")) for one in fields]
     return [pair for pair in pairs if pair[0] not in _FORBIDDEN]
