@@ -58,6 +58,7 @@ REQUIRED = {"click", "msgspec"}
 OPTIONAL = {
     "uvloop": None,  # a dependency, but not on Windows
     "aioquic": "http3",
+    "pylsqpack": "http3",
     "watchfiles": "reload",
     "multipart": "forms",
     "jinja2": "templates",

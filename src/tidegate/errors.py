@@ -14,6 +14,7 @@ __all__ = [
     "ConfigError",
     "DeadlineExceeded",
     "Http2Error",
+    "Http3Error",
     "PeerError",
     "PoolClosed",
     "PoolFull",
@@ -70,6 +71,10 @@ class Http2Error(PeerError):
 
     ``status`` is the error code to answer with (RFC 9113 section 7).
     """
+
+
+class Http3Error(PeerError):
+    """The same of an HTTP/3 peer; ``status`` is a code of RFC 9114 section 8.1."""
 
 
 class ClientDisconnected(TidegateError, OSError):

@@ -11,11 +11,12 @@ from tests.authority import Files, authority
 from tests.behaviour.calls import Client
 from tests.behaviour.http1 import Http1, Http1Tls
 from tests.behaviour.http2 import Http2, Http2Cleartext
+from tests.behaviour.http3 import Http3
 from tests.server.running import running
 
 from tidegate.asgi import Application
 
-PROTOCOLS: list[type[Client]] = [Http1, Http1Tls, Http2, Http2Cleartext]
+PROTOCOLS: list[type[Client]] = [Http1, Http1Tls, Http2, Http2Cleartext, Http3]
 
 Serve = Callable[..., AbstractAsyncContextManager[Any]]
 

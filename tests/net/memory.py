@@ -11,15 +11,19 @@ from tidegate.exchange.http import HttpExchange
 from tidegate.exchange.websocket import WebSocketExchange
 from tidegate.net.http1 import Http1Connection
 from tidegate.net.http2 import Http2Connection
-from tidegate.net.stream import Http2Stream
+from tidegate.net.http3 import Http3Connection
+from tidegate.net.stream import MultiplexedStream
 from tidegate.net.websocket import WebSocketConnection, WebSocketSession
 from tidegate.wire.http1.core import Http1Core
 from tidegate.wire.http2.core import Http2Core
+from tidegate.wire.http3.core import Http3Core
+from tidegate.wire.http3.reading import RequestReader
 from tidegate.wire.websocket.core import WebSocketCore
 
 KINDS = (
     *(Http1Connection, Http1Core, HttpExchange),
-    *(Http2Connection, Http2Core, Http2Stream),
+    *(Http2Connection, Http2Core, MultiplexedStream),
+    *(Http3Connection, Http3Core, RequestReader),
     *(WebSocketConnection, WebSocketSession, WebSocketCore, WebSocketExchange),
 )
 

@@ -29,6 +29,7 @@ __all__ = [
     "TlsContext",
     "TlsSettings",
     "alert_path",
+    "key_password",
     "suites",
 ]
 
@@ -162,6 +163,14 @@ class Certificates:
         self._contexts = _load(settings)
         self.context = self._contexts[0]  # for new connections; it finds the others
 
+    def find(self, name: str) -> TlsContext:
+        """Return the context for the name that a client asks for; empty if it asks for none."""
+        return _named(self._contexts, name) or self.context
+
+    def all(self) -> list[TlsContext]:
+        """Return every context; the first is for names that no other has."""
+        return list(self._contexts)
+
     def expiries(self) -> dict[str, float]:
         """Return when each certificate ends, in seconds since the epoch, by its file."""
         return {each.pair.certfile: each.expires for each in self._contexts}
@@ -213,21 +222,24 @@ def _stamp(name: str) -> _Stamp:
 def _load(settings: TlsSettings) -> list[TlsContext]:
     """Return a context for each pair; the first chooses.  Raises ``ConfigError``."""
     contexts = [_context(pair, settings) for pair in settings.pairs]
-    first = contexts[0]
-    by_host = {each.pair.host.lower(): each for each in contexts if each.pair.host}
 
     def choose(
         connection: ssl.SSLSocket | ssl.SSLObject, name: str | None, context: ssl.SSLContext
     ) -> None:
-        host = (name or "").lower().rstrip(".")
-        # A star stands for one label (RFC 9525 section 6.3).
-        found = by_host.get(host) or by_host.get("*." + host.partition(".")[2])
+        found = _named(contexts, name or "")
         if found is not None:
             connection.context = found
 
-    if by_host:
-        first.sni_callback = choose
+    if len(contexts) > 1:
+        contexts[0].sni_callback = choose
     return contexts
+
+
+def _named(contexts: list[TlsContext], name: str) -> TlsContext | None:
+    host = name.lower().rstrip(".")
+    by_host = {each.pair.host.lower(): each for each in contexts if each.pair.host}
+    # A star stands for one label (RFC 9525 section 6.3).
+    return by_host.get(host) or by_host.get("*." + host.partition(".")[2])
 
 
 def _context(pair: Pair, settings: TlsSettings) -> TlsContext:
@@ -247,7 +259,7 @@ def _context(pair: Pair, settings: TlsSettings) -> TlsContext:
     keyfile = pair.keyfile or pair.certfile
     if "PRIVATE KEY-----" not in _read(keyfile, "key"):
         raise ConfigError(f"{keyfile}: holds no private key in PEM form")
-    _load_pair(context, pair.certfile, keyfile, _password(settings))
+    _load_pair(context, pair.certfile, keyfile, key_password(settings))
     if settings.ca_certs:
         _read(settings.ca_certs, "CA")
         try:
@@ -294,7 +306,8 @@ def _load_pair(context: TlsContext, certfile: str, keyfile: str, password: str |
         raise ConfigError(f"{certfile}, {keyfile}: {error.strerror or error}") from None
 
 
-def _password(settings: TlsSettings) -> str | None:
+def key_password(settings: TlsSettings) -> str | None:
+    """Return what opens the keys; None if nothing is said.  Raises ``ConfigError``."""
     if settings.password_file is None:
         return settings.password
     return _read(settings.password_file, "password").rstrip("\r\n")

@@ -51,6 +51,11 @@ class Clock:
         self.now = service.loop.time()  # to the second
         self.watched: set[Watched] = set()
 
+    def add_field(self, one: Field) -> None:
+        """Send this field with every response from now on."""
+        self._fields.append(one)
+        self.advance(0.0)
+
     def start(self) -> None:
         """Begin to tick."""
         self.tick()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import ConfigError
 
-__all__ = ["address_of", "beside", "inherited", "tcp", "unix"]
+__all__ = ["address_of", "beside", "inherited", "tcp", "udp", "unix"]
 
 
 def tcp(host: str, port: int, backlog: int, reuse_port: bool = False) -> socket.socket:
@@ -50,6 +50,28 @@ def beside(listener: socket.socket, backlog: int) -> socket.socket:
         return listener.dup()
     host, port, *_ = listener.getsockname()
     return tcp(host, port, backlog, reuse_port=True)
+
+
+def udp(listener: socket.socket, shared: bool = False) -> socket.socket:
+    """Return a UDP socket at the place of a TCP listener.
+
+    If it is ``shared``, others may open theirs there, and the kernel divides
+    clients among them.  Raises ``ConfigError`` if the place is taken.
+    """
+    address = listener.getsockname()
+    opened = socket.socket(listener.family, socket.SOCK_DGRAM)
+    try:
+        if shared:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if listener.family == socket.AF_INET6:
+            only = listener.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
+        opened.bind(address)
+    except OSError as error:
+        opened.close()
+        raise ConfigError(_why(error, f"{address[0]}:{address[1]} (UDP)")) from None
+    opened.setblocking(False)
+    return opened
 
 
 def unix(path: str, backlog: int, mode: int = 0o666) -> socket.socket:

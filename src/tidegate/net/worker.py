@@ -67,6 +67,7 @@ class Worker:
     draining: bool = False
     drain_linger: float = 0.0  # seconds that an idle connection is kept then
     http2: Http2Limits | None = field(default_factory=Http2Limits)  # None: it is not spoken
+    http3: Http2Limits | None = None  # the same
     max_requests: int | None = None  # service.on_change() is called at this one
     _drained: int = 0
 

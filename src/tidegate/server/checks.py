@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,6 +29,7 @@ _NEED_CERTIFICATE = (
     *("ssl_keyfile", "ssl_keyfile_password", "ssl_keyfile_password_file", "ssl_sni_certs"),
     *("ssl_ca_certs", "ssl_cert_reqs", "ssl_ciphers"),
     *("http_redirect", "http_redirect_to", "hsts", "hsts_subdomains"),
+    *("http3", "http3_port"),
 )
 
 # A name in SNI is in ASCII and no address (RFC 6066 section 3).
@@ -188,6 +190,19 @@ def _check_sni(config: Config) -> Iterator[Complaint]:
             yield Complaint("ssl_sni_certs", text, str(host))
 
 
+def _check_http3(config: Config) -> Iterator[Complaint]:
+    if not config.http3 or config.ssl_certfile is None:
+        return
+    if config.ssl_cert_reqs != "none":
+        text = "http3 cannot ask clients for certificates, as ssl_cert_reqs demands: leave it out"
+        yield Complaint("http3", text)
+    if config.proxy_protocol:
+        text = "http3 has no PROXY header, which proxy_protocol demands: leave it out"
+        yield Complaint("http3", text)
+    if find_spec("aioquic") is None:
+        yield Complaint("http3", "http3 needs a package: pip install 'tidegate[http3]'")
+
+
 _CHECKS: dict[str, Callable[[Config], Iterator[Complaint]]] = {
     "root_path": _check_root_path,
     "bind": lambda config: (Complaint(*each) for each in config.listening_complaints()),
@@ -204,6 +219,7 @@ _CHECKS: dict[str, Callable[[Config], Iterator[Complaint]]] = {
     "static": lambda config: (Complaint(*each) for each in config.static_complaints()),
     "ssl_certfile": _check_tls,
     "ssl_sni_certs": _check_sni,
+    "http3": _check_http3,
     "http_redirect": lambda config: (Complaint(*each) for each in config.https_complaints()),
     "reload": _check_reload,
     "reload_dirs": _check_reload_dirs,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from ..net.certificates import Certificates
 from ..net.http1 import Http1Connection
@@ -17,10 +19,27 @@ from .redirect import apart, in_clear
 
 if TYPE_CHECKING:
     from .config import Config
+    from .http3 import Http3
 
-__all__ = ["doors"]
+__all__ = ["Udp", "doors", "http3"]
 
 Make = Callable[[], asyncio.Protocol]
+
+
+class Udp(NamedTuple):
+    """The UDP sockets of a process, and where others are found that share their place."""
+
+    sockets: list[socket.socket]
+    relays: Path | None = None
+
+
+def http3(config: Config, certificates: Certificates | None, udp: Udp) -> Http3 | None:
+    """Return what serves HTTP/3; None if it is not spoken.  Raises ``ConfigError``."""
+    if not udp.sockets or certificates is None:
+        return None
+    # Not imported by whoever does without.
+    module = importlib.import_module(".http3", __package__)
+    return cast("Http3", module.Http3(config, certificates, udp))
 
 
 def doors(

@@ -20,7 +20,7 @@ from . import redirect
 from .config import Config
 from .sections.listening import tcp_place
 
-__all__ = ["Listeners", "address_of", "announce", "listen", "remove"]
+__all__ = ["Listeners", "address_of", "announce", "datagrams", "listen", "remove"]
 
 logger = logging.getLogger("tidegate.error")
 
@@ -104,6 +104,31 @@ def listen(config: Config) -> list[socket.socket]:
     listeners = Listeners()
     listeners.open(config)
     return listeners.all()
+
+
+def datagrams(
+    config: Config, listeners: Sequence[socket.socket], shared: bool = False
+) -> list[socket.socket]:
+    """Open UDP sockets beside the listeners of the application, if HTTP/3 is spoken.
+
+    With ``shared`` other processes may have theirs in the same place.  Raises
+    ``ConfigError`` if it is taken, or if all the listeners are Unix sockets.
+    """
+    if not config.http3:
+        return []
+    own = redirect.apart(config, listeners)[0]
+    places = [each for each in own if each.family != socket.AF_UNIX]
+    if not places:
+        raise ConfigError("http3 needs an address and a port, and there are only Unix sockets")
+    opened: list[socket.socket] = []
+    try:
+        for each in places:
+            opened.append(sockets.udp(each, shared))
+    except ConfigError:
+        for one in opened:
+            one.close()
+        raise
+    return opened
 
 
 def remove(config: Config) -> None:

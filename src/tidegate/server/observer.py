@@ -45,6 +45,7 @@ _MAX_LISTED = 1000
 _PROTOCOLS = {
     "Http1Connection": "http/1",
     "Http2Connection": "http/2",
+    "Http3Connection": "http/3",
     "WebSocketConnection": "websocket",
 }
 

@@ -94,8 +94,9 @@ def _raise_limits(config: Config, worker: Worker) -> None:
     if largest <= config.max_body_size:
         return
     worker.http1.max_body_size = largest
-    if worker.http2 is not None:
-        worker.http2.max_body_size = largest
+    for limits in (worker.http2, worker.http3):
+        if limits is not None:
+            limits.max_body_size = largest
     service = worker.service
     service.policy.max_body_size = config.max_body_size
     entrance = service.entrance

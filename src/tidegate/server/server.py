@@ -14,7 +14,7 @@ import random
 import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._pure import speed
 from ..asgi import Application
@@ -28,16 +28,15 @@ from ..net.acceptor import Acceptor, Turns
 from ..net.certificates import Certificates
 from ..net.clock import Clock
 from ..net.worker import Worker
-from ..wire.http2.limits import Http2Limits
 from ..wire.websocket.limits import WebSocketLimits
 from . import redirect
 from .config import Config
 from .control import Control
 from .desk import Desk, in_loop
-from .doors import doors
+from .doors import Udp, doors, http3
 from .drain import Budgets, Drain
 from .front import Choice, behind
-from .listening import address_of, announce, listen, remove
+from .listening import address_of, announce, datagrams, listen, remove
 from .live import LiveReload
 from .logs import configure
 from .metrics.counts import Samples
@@ -50,6 +49,9 @@ from .pools import close_threads, running_where
 from .signals import Stop
 from .static import StaticFiles
 from .tls import certificates, rereading
+
+if TYPE_CHECKING:
+    from .http3 import Http3
 
 __all__ = ["EXIT_STARTUP_FAILED", "Server", "StartupFailed"]
 
@@ -120,9 +122,11 @@ class Server:
         self.everybodys_samples: Callable[[], Awaitable[Samples]] | None = None
         # Set before serve() if other processes share the listeners.
         self.turns: Turns | None = None
+        self.udp: Udp | None = None  # the same
         self.on_enough = self._stop_serving  # called after limit_max_requests
         self._stop: Stop | None = None
         self._acceptor: Acceptor | None = None  # None unless it is to take turns
+        self._http3: Http3 | None = None  # None unless it is spoken
         self._should_exit = False
         self._announces = True  # False in a worker: its supervisor did
         self._changed = asyncio.Event()
@@ -164,6 +168,7 @@ class Server:
             application = MetricsPage(config.metrics_path, self._samples, application)
         # Before the lifespan: a taken port must not cost a start of the application.
         own = listen(config) if listeners is None else list(listeners)
+        self._http3 = http3(config, self.certificates, self.udp or Udp(datagrams(config, own)))
         self.observer, self.control = self._make_observer()
         self._stop = stop = Stop()
         if self._should_exit:
@@ -175,6 +180,8 @@ class Server:
                 await self._serve(application, own, stop)
         finally:
             self.control.stop()
+            if self._http3 is not None:
+                self._http3.close()
             for listener in own:
                 listener.close()
             if listeners is None:
@@ -236,6 +243,8 @@ class Server:
         clock = Clock(service, config.response_fields(), config.sends_date())
         clock.start()
         service.on_change = self._on_change
+        sockets = config.ws != "none" and not isinstance(service, WsgiService)
+        multiplexed = config.http2_limits(sockets)
         self.worker = Worker(
             service,
             clock,
@@ -243,7 +252,8 @@ class Server:
             config.http1(),
             config.websocket(),
             WebSocketLimits(max_message_size=config.ws_max_size),
-            http2=self._http2(isinstance(service, WsgiService)),
+            http2=multiplexed if config.http2 else None,
+            http3=multiplexed if config.http3 else None,
             max_requests=self._max_requests,
             drain_linger=config.drain_linger,
         )
@@ -260,10 +270,6 @@ class Server:
         observer = self.observer
         give_lanes(config, self.worker, observer.counts if observer is not None else None)
         return self.worker
-
-    def _http2(self, wsgi: bool) -> Http2Limits | None:
-        config = self.config
-        return config.http2_limits(config.ws != "none" and not wsgi) if config.http2 else None
 
     def _make_service(self, application: Application) -> Service:
         loop = asyncio.get_running_loop()
@@ -316,6 +322,8 @@ class Server:
         self.addresses = [address_of(each, self.config) for each in own]
         if self.certificates is not None:
             worker.clock.watched.add(self.certificates)
+        if self._http3 is not None:
+            self._http3.start(worker)
         makers = doors(self.config, worker, self.certificates, listeners)
         if self.turns is not None:
             self._acceptor = Acceptor(makers, self.turns, worker.connections.__len__)
@@ -329,6 +337,8 @@ class Server:
             server.close()
         if self._acceptor is not None:
             await self._acceptor.close()
+        if self._http3 is not None:
+            self._http3.stop_accepting()
 
     def _draw_max_requests(self) -> int | None:
         limit = self.config.limit_max_requests

@@ -14,9 +14,11 @@ from typing import Any, NamedTuple
 
 from ..errors import ConfigError
 from ..exchange.ended import Both
-from .accounts import become
+from .accounts import become, relays_of
 from .channel import Channel
 from .config import Config
+from .doors import Udp
+from .listening import datagrams
 from .loops import leave_threads_behind, run_in_loop
 from .recorder import Recorder
 from .seats import Seat
@@ -50,8 +52,10 @@ def work(config: Config, post: Post) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         recorder = Recorder(post.record)
+        # Before we lose the right to take a low port.
+        opened = datagrams(config, post.listeners, shared=True)
         become(config)
-        run_in_loop(config, lambda: _Worker(config, post, recorder).serve())
+        run_in_loop(config, lambda: _Worker(config, post, recorder, opened).serve())
         leave_threads_behind()
     except (StartupFailed, ConfigError) as error:
         if isinstance(error, ConfigError):
@@ -64,12 +68,16 @@ def work(config: Config, post: Post) -> None:
 class _Worker:
     """A server, and the line to the supervisor."""
 
-    def __init__(self, config: Config, post: Post, recorder: Recorder) -> None:
+    def __init__(
+        self, config: Config, post: Post, recorder: Recorder, opened: list[socket.socket]
+    ) -> None:
         self._post = post
         self._recorder = recorder
         self._samples = config.observes()
         self._server = server = Server(config)
         server.turns = post.seat
+        relays = relays_of(post.record.parent)
+        server.udp = Udp(opened, relays if opened and relays.is_dir() else None)
         server.on_enough = self._on_enough
         server.everybodys_samples = self._everybodys_samples
         self._channel = Channel(self._answer, self._on_end)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, TidegateError
+from .accounts import make_folder
 from .channel import Channel
 from .child import Child, cause
 from .config import Config
@@ -75,6 +76,8 @@ class Supervisor:
         self._listeners.open(self.config)
         folder = Path(tempfile.mkdtemp(prefix="tidegate-"))
         self._slots.folder = folder
+        if self.config.http3:
+            make_folder(self.config, folder)
         try:
             return asyncio.run(self._run())
         finally:

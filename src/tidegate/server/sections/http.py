@@ -23,6 +23,16 @@ class HttpSettings:
     http2: bool = option(
         True, "Speak HTTP/2 with clients that choose it, over TLS and without.", group="HTTP"
     )
+    http3: bool = option(
+        False, "Speak HTTP/3 too: UDP on the port of TLS, and Alt-Svc to say so.", group="HTTP"
+    )
+    http3_port: int | None = option(
+        None,
+        "Port of HTTP/3 that clients are told of [default: where it is listened on].",
+        group="HTTP",
+        least=1,
+        most=65535,
+    )
     proxy_headers: bool = option(
         True, "Believe the headers of trusted peers about their clients.", group="HTTP"
     )

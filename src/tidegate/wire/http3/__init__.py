@@ -1,0 +1,1 @@
+"""HTTP/3 on a QUIC connection that somebody else keeps."""
