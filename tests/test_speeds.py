@@ -46,7 +46,7 @@ class Declared:
 
 _CLASS = re.compile(r"cdef class (\w+)(?:\((\w+)\))?:")
 _FUNCTION = re.compile(r"\s*(?:cpdef|cdef)\s+(?:[\w ]+\s)?(\w+)\((.*)\)[^()]*$")
-_ATTRIBUTE = re.compile(r"    cdef\s+(?:(?:public|readonly)\s+)?[\w.\[\]]+\s+(\w+)$")
+_ATTRIBUTE = re.compile(r"    cdef\s+(?:(?:public|readonly)\s+)?[\w.\[\]]+(?: long)?\s+(\w+)$")
 _OTHER = re.compile(r"(from [\w.]+ )?cimport .+|@cython\.locals\(.*\)|pass")
 
 

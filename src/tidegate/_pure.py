@@ -21,6 +21,7 @@ from types import ModuleType
 __all__ = ["COMPILED_MODULES", "obey", "speed"]
 
 COMPILED_MODULES: tuple[str, ...] = (
+    "tidegate.http",
     "tidegate.wire.http1.framing",
     "tidegate.wire.http1.head",
     "tidegate.wire.http1.body",

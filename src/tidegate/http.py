@@ -13,8 +13,6 @@ import time
 from collections.abc import Sequence
 from http import HTTPStatus
 
-import msgspec
-
 from .errors import AppError
 
 __all__ = [
@@ -91,7 +89,7 @@ _MONTHS = (
 )
 
 
-class Head(msgspec.Struct, gc=False):
+class Head:
     """The head of one request, validated and never checked again downstream.
 
     ``headers`` carries lower-case names and stripped values, in order.
@@ -103,19 +101,31 @@ class Head(msgspec.Struct, gc=False):
     understands fields after the content (RFC 9110 section 6.5.1).
     """
 
-    method: str
-    target: bytes
-    path: bytes
-    query: bytes
-    version: str
-    headers: list[tuple[bytes, bytes]]
-    scheme: str = ""
-    keep_alive: bool = True
-    body_length: int = 0
-    expects_continue: bool = False
-    upgrade: bytes = b""
-    forwarded: bool = False
-    takes_trailers: bool = False
+    __slots__ = (
+        *("body_length", "expects_continue", "forwarded", "headers", "keep_alive", "method"),
+        *("path", "query", "scheme", "takes_trailers", "target", "upgrade", "version"),
+    )
+
+    def __init__(
+        self,
+        method: str,
+        target: bytes,
+        path: bytes,
+        query: bytes,
+        version: str,
+        headers: list[tuple[bytes, bytes]],
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.path = path
+        self.query = query
+        self.version = version
+        self.headers = headers
+        self.scheme = ""
+        self.body_length = 0
+        self.upgrade = b""
+        self.keep_alive = True
+        self.expects_continue = self.forwarded = self.takes_trailers = False
 
 
 class Field:

@@ -24,7 +24,7 @@ PACKAGE = str(Path(tidegate.__file__).parent)
 GET = b"GET /path?query HTTP/1.1\r\nHost: test\r\nAccept: */*\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nhello"
 
-TO_THE_APPLICATION = 6
+TO_THE_APPLICATION = 8
 TO_THE_TRANSPORT = 5
 
 
@@ -71,7 +71,7 @@ class Probe(FakeTransport):
         self._calls.restart()
 
 
-async def test_a_plain_get_reaches_the_application_in_six_calls(
+async def test_a_plain_get_reaches_the_application_in_eight_calls(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Other tests may have filled it.

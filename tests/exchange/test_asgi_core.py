@@ -201,7 +201,7 @@ async def test_12_each_stream_has_its_own_scope_and_its_own_answer():
         """The ``Out`` of one stream of a multiplexed connection."""
 
         scheme, client, server, trusted, congested = "https", None, None, False, False
-        tls = None
+        tls = basis = None
         sends_files = False
 
         def __init__(self):

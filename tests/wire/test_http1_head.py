@@ -25,14 +25,12 @@ def refusal(*lines: bytes, limits: Http1Limits = LIMITS) -> BadRequest:
 
 def test_a_head_has_every_part_of_the_request() -> None:
     head = parse(b"GET /a%20b?c=d HTTP/1.1", b"Host: example.com", b"X-Y:  z\t")
-    assert head == Head(
-        method="GET",
-        target=b"/a%20b?c=d",
-        path=b"/a%20b",
-        query=b"c=d",
-        version="1.1",
-        headers=[(b"host", b"example.com"), (b"x-y", b"z")],
-    )
+    assert head.method == "GET"
+    assert head.target == b"/a%20b?c=d"
+    assert head.path == b"/a%20b"
+    assert head.query == b"c=d"
+    assert head.version == "1.1"
+    assert head.headers == [(b"host", b"example.com"), (b"x-y", b"z")]
 
 
 def test_a_plain_head_has_the_defaults() -> None:

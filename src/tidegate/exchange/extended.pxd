@@ -1,8 +1,9 @@
+from ..http cimport Head
 from .exchange cimport Exchange
 
 
 cdef class ExtendedExchange(Exchange):
-    cdef public object head
+    cdef public Head head
     cdef public object _status
     cdef public list _fields
     cdef public int _roles

@@ -1,4 +1,8 @@
+cimport cython
+
+from ..http cimport Field, Head
 from .extended cimport ExtendedExchange
+from .service cimport Service
 
 
 cdef class HttpExchange(ExtendedExchange):
@@ -16,7 +20,11 @@ cdef class HttpExchange(ExtendedExchange):
     cdef public dict scope
     cdef public double started_at
 
+    @cython.locals(event=dict, body=bytes, ended=bint)
     cpdef send(self, message)
     cpdef body_arrived(self, bytes data, bint ended)
-    cpdef _start(self, message)
+    @cython.locals(checked=Field, role=int, roles=int, fields=list, known=dict)
+    cpdef _start(self, dict message)
     cpdef _take(self)
+    @cython.locals(extensions=dict, scope=dict, basis=dict, raw_path=bytes)
+    cpdef dict _make_scope(self, Head head, Service service)

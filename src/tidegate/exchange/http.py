@@ -25,7 +25,7 @@ from .extended import ANNOUNCED, FILE, LAST, ExtendedExchange
 from .fields import EARLY_HINT, TRAILERS
 from .out import Address, Out
 from .part import PATHSEND, ZEROCOPYSEND
-from .scope import apply_policy, decode_path
+from .scope import apply_policy, basis_of, decode_path
 from .sent import SENT
 from .service import Service
 
@@ -69,40 +69,9 @@ class HttpExchange(ExtendedExchange):
         self.head = head
         self.names = service.naming.name(head.headers, out.trusted) if service.naming else None
         if not self.in_thread:
-            raw_path = head.path
-            # Every mutable value is this request's own (ASGI items 3 to 11, 20 to 36).
-            self.scope = {
-                "type": "http",
-                "asgi": {"version": "3.0", "spec_version": service.spec_version},
-                "http_version": head.version,
-                "method": head.method,
-                "scheme": head.scheme or out.scheme,
-                "path": decode_path(raw_path) if _PERCENT in raw_path else raw_path.decode("ascii"),
-                "raw_path": raw_path,
-                "query_string": head.query,
-                "root_path": "",
-                "headers": head.headers,
-                "client": out.client,
-                "server": out.server,
-                "state": service.state.copy(),
-                "extensions": {DRAIN: {}},
-            }
-            # Only what can be used here (ASGI item 18).
-            extensions = self.scope["extensions"]
-            if out.sends_files:
-                extensions[PATHSEND] = {}
-                extensions[ZEROCOPYSEND] = {}
-            if head.version != "1.0":
-                extensions[EARLY_HINT] = {}
-                if head.takes_trailers:
-                    extensions[TRAILERS] = {}
-            if out.tls is not None:
-                extensions["tls"] = dict(out.tls)
+            self.scope = self._make_scope(head, service)
             if self.names is not None:
                 self.names.put(self.scope["state"])
-            policy = service.policy
-            if policy.root_path or head.forwarded:
-                apply_policy(self.scope, policy, head, out)
         self.task = self._grace = self._waiters = None
         self.gone = self._told = False
         self.started_at = 0.0 if service.journal is None else time.perf_counter()
@@ -164,16 +133,16 @@ class HttpExchange(ExtendedExchange):
         Nothing has been sent of an event that raises: ``AppError`` if it is
         not allowed here, ``ClientDisconnected`` if nobody listens any more.
         """
-        kind = message["type"]
+        event = message if type(message) is dict else dict(message)
+        kind = event["type"]
         if kind == "http.response.start":
-            self._start(message)
+            self._start(event)
             return SENT
         if kind != "http.response.body":
-            return self._extend(kind, message)
-        body = message.get("body", b"")
-        if type(body) is not bytes:
-            body = _as_bytes(body)
-        ended = not message.get("more_body", False)
+            return self._extend(kind, event)
+        content = event.get("body", b"")
+        body = content if type(content) is bytes else _as_bytes(content)
+        ended = not event.get("more_body", False)
         if not self._status:
             raise AppError("http.response.body before http.response.start")
         if self.gone:
@@ -290,7 +259,43 @@ class HttpExchange(ExtendedExchange):
         # the middle of work that should not be torn.
         return self.head_sent and not self.complete and not self._needs & FILE
 
-    def _start(self, message: Message) -> None:
+    def _make_scope(self, head: Head, service: Service) -> dict[str, Any]:
+        """Return what the application is told of the request."""
+        out = self.out
+        tls = out.tls
+        raw_path = head.path
+        # Only what can be used here (ASGI item 18).
+        extensions: dict[str, Any] = {DRAIN: {}}
+        if out.sends_files:
+            extensions[PATHSEND] = {}
+            extensions[ZEROCOPYSEND] = {}
+        if head.version != "1.0":
+            extensions[EARLY_HINT] = {}
+            if head.takes_trailers:
+                extensions[TRAILERS] = {}
+        if tls is not None:
+            extensions["tls"] = dict(tls)
+        # Every mutable value is this request's own (ASGI items 3 to 11, 20 to 36).
+        basis = out.basis
+        scope = basis_of(out) if basis is None else basis.copy()
+        scope["asgi"] = {"version": "3.0", "spec_version": service.spec_version}
+        if head.version != "1.1":
+            scope["http_version"] = head.version
+        scope["method"] = head.method
+        if head.scheme:
+            scope["scheme"] = head.scheme
+        path = decode_path(raw_path) if _PERCENT in raw_path else raw_path.decode("ascii")
+        scope["path"] = path
+        scope["raw_path"] = raw_path
+        scope["query_string"] = head.query
+        scope["headers"] = head.headers
+        scope["state"] = service.state.copy()
+        scope["extensions"] = extensions
+        if head.forwarded or service.policy.root_path:
+            apply_policy(scope, service.policy, head, out)
+        return scope
+
+    def _start(self, message: dict[str, Any]) -> None:
         if self._status:
             raise AppError("http.response.start was sent before")
         if self.gone and self.service.policy.on_disconnect != "ignore":
@@ -299,12 +304,13 @@ class HttpExchange(ExtendedExchange):
         if not isinstance(status, int) or not 200 <= status <= 999:
             raise AppError(f"the status must be an int from 200 to 999, not {status!r}")
         fields = []
+        known = KNOWN_FIELDS
         roles = 0
         self._declared = declared = None
         try:
             # Any iterable will do, but only once: it may be a generator.
             for name, value in message.get("headers", ()):
-                checked = KNOWN_FIELDS.get((name, value)) or field(name, value)
+                checked = known.get((name, value)) or field(name, value)
                 role = checked.role
                 if role:
                     if role == LENGTH and declared is None and status != 204:

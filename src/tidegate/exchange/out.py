@@ -38,6 +38,10 @@ class Out(Protocol):
         """Whether the peer is a proxy whose word we take."""
 
     @property
+    def basis(self) -> dict[str, Any] | None:
+        """What ``scope.basis_of`` said, once a request has come; None where it is not kept."""
+
+    @property
     def congested(self) -> bool:
         """True while the peer takes less than we send; ``may_write`` says when it ends.
 
@@ -113,7 +117,7 @@ class _Nowhere:
 
     scheme = "http"
     tls = None
-    client = server = None
+    client = server = basis = None
     trusted = congested = sends_files = False
 
     def respond(

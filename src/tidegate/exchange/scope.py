@@ -1,6 +1,7 @@
-"""The rarer questions about a scope: encoded paths, mount points, proxies.
+"""What the scopes of a connection have in common, and the rarer questions about one.
 
-``HttpExchange`` builds the scope itself; nearly no request needs what is here.
+``HttpExchange`` builds the scope itself; nearly no request needs the rest: encoded
+paths, mount points, proxies.
 """
 
 from __future__ import annotations
@@ -12,7 +13,30 @@ from ..http import Head
 from .out import Out
 from .service import Policy
 
-__all__ = ["apply_policy", "decode_path"]
+__all__ = ["apply_policy", "basis_of", "decode_path"]
+
+
+def basis_of(out: Out) -> dict[str, Any]:
+    """Return the scope of any request that comes to ``out``, as far as it is known before.
+
+    A copy of it costs less than to build one.  What is None differs for each.
+    """
+    return {
+        "type": "http",
+        "asgi": None,
+        "http_version": "1.1",
+        "method": None,
+        "scheme": out.scheme,
+        "path": None,
+        "raw_path": None,
+        "query_string": None,
+        "root_path": "",
+        "headers": None,
+        "client": out.client,
+        "server": out.server,
+        "state": None,
+        "extensions": None,
+    }
 
 
 def decode_path(raw_path: bytes) -> str:

@@ -9,6 +9,7 @@ cdef class Connection:
     cdef public object client
     cdef public object server
     cdef public bint trusted
+    cdef public dict basis
     cdef public bint congested
     cdef public bint peer_ended
     cdef public bint closing

@@ -51,6 +51,7 @@ class Connection:
         self.client: Address | None = None
         self.server: Address | None = None
         self.trusted = False
+        self.basis: dict[str, Any] | None = None  # of scopes; None before the first request
         self.congested = False
         self.peer_ended = False  # the peer has closed its sending half
         self.closing = False  # we have decided to close; nothing new begins

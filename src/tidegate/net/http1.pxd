@@ -1,3 +1,7 @@
+cimport cython
+
+from ..exchange.service cimport Service
+from ..http cimport Head
 from ..wire.http1.core cimport Http1Core
 from .connection cimport Connection
 
@@ -19,7 +23,8 @@ cdef class BareHttp1(Connection):
     cdef public bytes _first
 
     cpdef data_received(self, bytes data)
-    cpdef on_request(self, head, bytes body, bint ended)
+    @cython.locals(service=Service)
+    cpdef on_request(self, Head head, bytes body, bint ended)
     cpdef on_body(self, bytes data, bint ended)
     cpdef respond(self, status, fields, int roles, length, bytes body, bint ended)
     cpdef send_body(self, bytes data, bint ended)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from ..errors import BadRequest, PeerError
 from ..exchange.http import HttpExchange
+from ..exchange.scope import basis_of
 from ..http import NO_BODY, Field, Head, field
 from ..wire.http1.core import Http1Core
 from ..wire.websocket.handshake import check_origin, read_handshake, wants_websocket
@@ -136,6 +137,8 @@ class BareHttp1(Connection):
             return
         if service.lanes is not None:
             service = service.lanes.choose(head.path)
+        if self.basis is None:
+            self.basis = basis_of(self)
         exchange = self.worker.exchange(self, service, head, body, ended)
         self.exchange = exchange
         if not ended:

@@ -74,6 +74,7 @@ class Http3Connection(Multiplexed):
         self.tls = None
         self.client = (str(address[0]), int(address[1]))
         self.server = endpoint.server
+        self.basis = None
         self.trusted = self.service.policy.proxies.trusts(self.client[0])
         self.quic = quic
         limits = worker.http3 or Http2Limits()

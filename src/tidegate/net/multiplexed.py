@@ -12,6 +12,7 @@ from typing import Any, Protocol, cast
 from ..errors import BadRequest
 from ..exchange.http import HttpExchange
 from ..exchange.out import Address
+from ..exchange.scope import basis_of
 from ..exchange.service import Service
 from ..http import NO_BODY, Field, Head, field
 from ..wire.http2.frames import Code
@@ -65,6 +66,7 @@ class Multiplexed:
     server: Address | None
     trusted: bool
     core: MultiplexedCore
+    basis: dict[str, Any] | None
     sockets: set[MultiplexedStream]
     _uploads: set[MultiplexedStream]  # of which content is to come
 
@@ -90,6 +92,8 @@ class Multiplexed:
         self._count()
         if service.lanes is not None:
             service = service.lanes.choose(head.path)
+        if self.basis is None:
+            self.basis = basis_of(one)
         exchange = self.worker.exchange(one, service, head, b"", ended)
         one.exchange = exchange
         if not ended:

@@ -56,6 +56,11 @@ class MultiplexedStream(Stream):
 
     # -- Out -----------------------------------------------------------------
 
+    @property
+    def basis(self) -> dict[str, Any] | None:
+        """What the scopes of the connection have in common; None before the first request."""
+        return self.connection.basis
+
     def respond(
         self,
         status: int,

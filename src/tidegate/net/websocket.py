@@ -57,7 +57,7 @@ class Carrier(Out, Protocol):
 class WebSocketSession:
     """Sink of the core and ``Out`` of the exchange of one socket."""
 
-    sends_files = False
+    sends_files, basis = False, None
 
     __slots__ = (
         *("_app_paused", "_carrier", "_close_by", "_core", "_handshake", "_peer_paused"),

@@ -50,6 +50,7 @@ class Memory:
     """
 
     exchange: Exchange
+    basis = None
     sends_files = False  # who tests wants to see the content
 
     def __init__(self, place: Place, buffer: int | None, limit: int | None) -> None:

@@ -48,7 +48,8 @@ def encode_head(
     own.  ``framing`` is zero or more complete lines that say where the content
     ends and what becomes of the connection.
     """
-    parts = [_STATUS_LINES.get(status) or _status_line(status)]
+    status_lines = _STATUS_LINES
+    parts = [status_lines.get(status) or _status_line(status)]
     if roles & _UNUSUAL:
         for reason in [f.value for f in fields if f.role == REASON]:
             parts = [b"HTTP/1.1 %d %b\r\n" % (status, reason)]

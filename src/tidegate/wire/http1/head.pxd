@@ -1,7 +1,16 @@
-cpdef parse_head(bytes block, limits)
+cimport cython
+
+from ...http cimport Head
+
+
+@cython.locals(
+    head=Head, lines=list, headers=list, line=bytes, pair=tuple, known=tuple, known_line=tuple,
+    judged=bint, role=int, known_lines=dict, known_fields=dict, seen=int, method=str, target=bytes, path=bytes, query=bytes, version=str,
+)
+cpdef Head parse_head(bytes block, limits)
 cpdef bint _judge(bytes block, Py_ssize_t lines) except -1
 cpdef tuple parse_field(bytes line)
-cpdef _consequences(head, int seen, limits)
+cpdef _consequences(Head head, int seen, limits)
 cpdef tuple _request_line(bytes line)
 cpdef tuple _field(bytes line)
 cpdef tuple _name(bytes name)

@@ -86,13 +86,14 @@ def parse_head(block: bytes, limits: Http1Limits) -> Head:
 
     Raises ``BadRequest`` with the status to answer.
     """
+    known_lines, known_fields = _known_lines, _known_fields
     lines = block.split(b"\r\n")
     if len(lines) > limits.max_fields + 1:
         raise BadRequest(f"more than {limits.max_fields} header fields", 431)
     # Lines seen before are known to be legal; the first that is not makes us
     # look at every byte of the block.
     judged = False
-    known_line = _known_lines.get(lines[0])
+    known_line = known_lines.get(lines[0])
     if known_line is None:
         judged = _judge(block, len(lines))
         known_line = _request_line(lines[0])
@@ -104,7 +105,7 @@ def parse_head(block: bytes, limits: Http1Limits) -> Head:
     seen = 0
     del lines[0]
     for line in lines:
-        known = _known_fields.get(line)
+        known = known_fields.get(line)
         if known is None:
             judged = judged or _judge(block, len(lines) + 1)
             known = _field(line)
