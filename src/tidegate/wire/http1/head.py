@@ -234,8 +234,9 @@ def _version(text: bytes) -> str:
 
 def _field(line: bytes) -> _FieldLine:
     """Parse a field line; the caller has made sure that it holds no control character."""
+    known_names = _known_names
     name, colon, value = line.partition(b":")
-    lower, role = _known_names.get(name) or _name(name)
+    lower, role = known_names.get(name) or _name(name)
     if not colon:
         raise BadRequest("a header line has no colon")
     value = value.strip(b" \t")
