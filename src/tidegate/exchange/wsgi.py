@@ -169,15 +169,16 @@ class WsgiExchange(HttpExchange):
 
     def _environ(self) -> Environ:
         """Return what the application is told."""
-        head, out, policy = self.head, self.out, self.service.policy
+        head, out, service = self.head, self.out, self.service
+        host, policy = service.host, service.policy
         scheme, client, headers = head.scheme or out.scheme, out.client, head.headers
-        mount, prefix, path = policy.root_path, policy.root_path.encode(), head.path
+        mount: str = policy.root_path
+        prefix, path = mount.encode(), head.path
         if head.forwarded:
             told = policy.proxies.told(headers, scheme, out)
             scheme, client, headers = told.scheme, told.client, told.headers
             if told.prefix:
                 mount, prefix = decode_path(told.prefix), told.prefix
-        host = self.service.host
         environ = host.template(scheme, out.server).copy()
         environ["REQUEST_METHOD"] = head.method
         environ["SERVER_PROTOCOL"] = "HTTP/1.1" if head.version == "1.1" else "HTTP/" + head.version

@@ -220,11 +220,12 @@ def _read_headers(
     """Return the headers as bytes, and the length they announce."""
     if not isinstance(headers, list):
         raise AppError(f"the headers must be a list, not {type(headers).__name__}")
+    known_headers = _known_headers
     checked = []
     length = None
     for pair in headers:
         try:
-            known = _known_headers.get(pair) or _read_header(pair)
+            known = known_headers.get(pair) or _read_header(pair)
         except (TypeError, ValueError) as error:
             raise AppError(f"{pair!r} is not a header, a tuple of two str: {error}") from None
         if known is None:

@@ -135,8 +135,9 @@ def add_headers(environ: Environ, headers: Iterable[tuple[bytes, bytes]]) -> Non
 
     Raises ``BadRequest`` for lengths that contradict each other.
     """
+    keys = _keys
     for name, value in headers:
-        key = _keys.get(name) or _key(name)
+        key = keys.get(name) or _key(name)
         if key is None:
             continue
         if key in environ:
