@@ -19,7 +19,7 @@ BENCH_ARGS ?=
 FULLY_COVERED := src/tidegate/wire/*,src/tidegate/exchange/*
 
 # pip reports what it cannot do, and nothing else.
-PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
+PIP_INSTALL := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check
 
 # The tests start many processes; each would compile the sources again.
 unexport PYTHONDONTWRITEBYTECODE

@@ -131,7 +131,7 @@ async def test_an_application_that_does_not_read_makes_the_client_wait(serve: Se
             more = message["more_body"]
         await respond(send, b"%d" % received)
 
-    total = 32 * 1024 * 1024
+    total = 16 * 1024 * 1024
     async with serve(application) as client:
         call = await client.begin("POST", "/", [(b"content-length", b"%d" % total)])
         sending = asyncio.ensure_future(call.send(b"x" * total, True))

@@ -151,7 +151,7 @@ async def test_what_is_over_is_freed(peer: Open) -> None:
 
 
 async def test_a_client_that_does_not_read_makes_the_application_wait(peer: Open) -> None:
-    application = flooding(5_000_000)
+    application = flooding(3_000_000)
     async with peer(application) as one:
         one.client.reads = False
         answer = await one.client.request()
@@ -162,7 +162,7 @@ async def test_a_client_that_does_not_read_makes_the_application_wait(peer: Open
                 one.client.quic.release(number)
             one.client.quic.send_ping(0)
             await one.pump()
-        assert len(answer.body) == 5_000_000
+        assert len(answer.body) == 3_000_000
 
 
 async def test_an_application_that_does_not_read_makes_the_client_wait(peer: Open) -> None:

@@ -75,12 +75,16 @@ class Process:
     def send_signal(self, signum: int) -> None:
         self._process.send_signal(signum)
 
-    def wait(self) -> int:
+    def status(self) -> int:
         """Return the exit status."""
         try:
-            status = self._process.wait(SECONDS)
+            return self._process.wait(SECONDS)
         except subprocess.TimeoutExpired:
             pytest.fail(f"the server did not end:\n{self.log}")
+
+    def wait(self) -> int:
+        """Return the exit status, and the log is whole."""
+        status = self.status()
         self._reader.join(SECONDS)
         return status
 

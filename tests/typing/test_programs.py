@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 RIGHT = [*sorted((HERE / "right").glob("*.py")), ROOT / "examples" / "shop.py"]

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+pytestmark = pytest.mark.once
+
 HERE = Path(__file__).parent
 # The launcher lives beside the tests of the frameworks.
 sys.path.insert(0, str(HERE.parent / "apps"))

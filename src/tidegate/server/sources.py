@@ -38,7 +38,11 @@ _SYNONYMS = {"threads": "workers"}
 _PLACES = ("bind", "uds", "fd", "host", "port")
 
 # Variables of ours that are no settings.
-_OTHER_VARIABLES = {"TIDEGATE_APP", "TIDEGATE_CONFIG", "TIDEGATE_PURE", "TIDEGATE_REQUIRE_COMPILED"}
+_OTHER_VARIABLES = {
+    *("TIDEGATE_APP", "TIDEGATE_CONFIG", "TIDEGATE_PURE", "TIDEGATE_REQUIRE_COMPILED"),
+    # What a server says to the one that replaces it.
+    *("TIDEGATE_LISTENERS", "TIDEGATE_REPLACES"),
+}
 
 
 class Given(NamedTuple):
