@@ -27,7 +27,8 @@ COMPILED = ("tests/wire", "tests/exchange", "tests/net", "tests/calls", "tests/t
 # As much of the extra "dev" as these tests need.
 TEST_TOOLS = (
     *("hypothesis", "pytest>=8.3", "pytest-randomly", "pytest-timeout", "pytest-xdist"),
-    *("anyio", "cryptography", "h2", "hpack", "starlette", "trustme"),
+    *("aioquic>=1.7,<1.8", "anyio", "cryptography", "h2", "hpack", "pylsqpack>=1.0,<2"),
+    *("starlette", "trustme"),
 )
 
 SANITIZE = "-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover"
