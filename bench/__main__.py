@@ -84,7 +84,7 @@ def compare(options: argparse.Namespace) -> int:
     # First what can fail at once, then what takes minutes.
     protocols = dict.fromkeys(row.protocol for row in rows)
     generators = [GENERATORS[protocol].version() for protocol in protocols]
-    widest = max(row.connections for row in rows)
+    widest = max((row.connections for row in rows if not row.may_shrink), default=0)
     if raise_file_limit(widest + 200) < widest + 50:
         raise BenchError(f"{widest} connections need more open files; raise `ulimit -n`")
     homes, missing = find_homes(servers, options.peers_python)

@@ -1,7 +1,8 @@
 """Does a server answer, and is the answer right?
 
 A small HTTP/1.1 client for everything that is not load: waiting for the first
-response, checking answers, holding idle connections.
+response, checking answers, holding idle connections.  Where it is told whom to
+trust, it speaks TLS.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import http.client
 import select
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,7 +35,9 @@ def free_port() -> int:
         return port
 
 
-def await_answer(server: ServerProcess, port: int, request: Request) -> float:
+def await_answer(
+    server: ServerProcess, port: int, request: Request, trust: ssl.SSLContext | None = None
+) -> float:
     """Wait for the first right answer; return the seconds since the server's start.
 
     Raises ``ServerError`` if the server ends, answers wrongly or never answers.
@@ -43,7 +47,7 @@ def await_answer(server: ServerProcess, port: int, request: Request) -> float:
         if not server.running():
             raise ServerError(f"did not start: {server.last_words()}")
         try:
-            check_answer(port, request)
+            check_answer(port, request, trust)
         except OSError:
             # Not listening yet.  A millisecond is the precision of this row.
             time.sleep(0.001)
@@ -52,9 +56,9 @@ def await_answer(server: ServerProcess, port: int, request: Request) -> float:
     raise ServerError(f"did not answer within {START_TIMEOUT:.0f} s: {server.last_words()}")
 
 
-def check_answer(port: int, request: Request) -> None:
+def check_answer(port: int, request: Request, trust: ssl.SSLContext | None = None) -> None:
     """Ask once on a connection of its own.  Raises ``ServerError`` or ``OSError``."""
-    connection = connect(port)
+    connection = connect(port, trust)
     try:
         ask(connection, request)
     finally:
@@ -88,7 +92,9 @@ def idle_connections(port: int, request: Request, count: int) -> Iterator[None]:
             connection.close()
 
 
-def connect(port: int) -> http.client.HTTPConnection:
+def connect(port: int, trust: ssl.SSLContext | None = None) -> http.client.HTTPConnection:
+    if trust is not None:
+        return http.client.HTTPSConnection("127.0.0.1", port, timeout=ANSWER_TIMEOUT, context=trust)
     return http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_TIMEOUT)
 
 

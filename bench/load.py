@@ -7,11 +7,13 @@ failed; the bytes received must be enough for that many right answers.
 
 from __future__ import annotations
 
+import importlib.metadata
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -20,7 +22,7 @@ from .errors import BenchError, ServerError
 from .process import pin
 from .rows import Request, Row
 
-__all__ = ["GENERATORS", "Generator", "H2load", "Load", "Sockets", "Wrk"]
+__all__ = ["GENERATORS", "Generator", "H2load", "Load", "Quic", "Sockets", "Wrk"]
 
 # Beyond the time it was asked to run for, a generator may take this long.
 GRACE = 15.0
@@ -77,16 +79,7 @@ class Wrk:
                 f"--script={script}",
                 f"http://127.0.0.1:{port}{row.request.path}",
             ]
-            try:
-                done = subprocess.run(
-                    command,
-                    capture_output=True,
-                    text=True,
-                    timeout=seconds + GRACE,
-                    preexec_fn=pin(core),
-                )
-            except subprocess.TimeoutExpired:
-                raise ServerError("the load generator did not end in time") from None
+            done = run_pinned(command, seconds, core)
         return read_summary(done.stdout, done.stderr, row.request)
 
 
@@ -120,16 +113,7 @@ class H2load:
             if row.request.body:
                 content.write_bytes(row.request.body)
                 command.append(f"--data={content}")
-            try:
-                done = subprocess.run(
-                    command,
-                    capture_output=True,
-                    text=True,
-                    timeout=seconds + GRACE,
-                    preexec_fn=pin(core),
-                )
-            except subprocess.TimeoutExpired:
-                raise ServerError("the load generator did not end in time") from None
+            done = run_pinned(command, seconds, core)
             lines = log.read_text().splitlines() if log.exists() else []
         return read_h2load(done.stdout, done.stderr, lines, row.request, seconds)
 
@@ -143,29 +127,64 @@ class Sockets:
         return self.name
 
     def run(self, row: Row, port: int, seconds: int, core: int) -> Load:
-        command = [sys.executable, "-m", "bench.sockets"]
-        command += [str(port), str(row.connections), str(seconds)]
+        return run_own(self.name, [port, row.connections, seconds], seconds, core)
+
+
+class Quic:
+    """HTTP/3, by our own client: one thread, some streams at a time on each connection."""
+
+    name = "bench.quic"
+
+    def version(self) -> str:
         try:
-            done = subprocess.run(
-                command,
-                capture_output=True,
-                text=True,
-                timeout=seconds + GRACE,
-                preexec_fn=pin(core),
-                cwd=Path(__file__).parent.parent,
-            )
-        except subprocess.TimeoutExpired:
-            raise ServerError("the load generator did not end in time") from None
-        found = re.search(r"^SUMMARY (\d+) (\d+) (\d+) (\d+)$", done.stdout, re.MULTILINE)
-        if found is None:
-            raise ServerError(done.stderr.strip()[-200:] or "the load generator said nothing")
-        messages, microseconds, errors, p99 = map(int, found.groups())
-        if messages == 0:
-            raise ServerError("not one message came back under load")
-        return Load(messages, microseconds / 1e6, errors, p99 / 1000)
+            return f"{self.name} (aioquic {importlib.metadata.version('aioquic')})"
+        except importlib.metadata.PackageNotFoundError:
+            raise BenchError(
+                "aioquic, with which the load generator speaks HTTP/3, is not installed for"
+                f" {sys.executable}: `pip install -r bench/requirements.txt` brings it;"
+                " or leave the row http3 out, with --rows"
+            ) from None
+
+    def run(self, row: Row, port: int, seconds: int, core: int) -> Load:
+        words = [port, row.connections, row.streams, seconds]
+        return run_own(self.name, words, seconds, core)
 
 
-GENERATORS: dict[str, Generator] = {"http1": Wrk(), "http2": H2load(), "websocket": Sockets()}
+GENERATORS: dict[str, Generator] = {
+    "http1": Wrk(),
+    "http2": H2load(),
+    "http3": Quic(),
+    "websocket": Sockets(),
+}
+
+
+def run_pinned(command: list[str], seconds: int, core: int) -> subprocess.CompletedProcess[str]:
+    """Run a generator to its end.  Raises ``ServerError`` if that does not come in time."""
+    try:
+        return subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=seconds + GRACE,
+            preexec_fn=pin(core),
+            # Where `-m` finds our own.
+            cwd=Path(__file__).parent.parent,
+        )
+    except subprocess.TimeoutExpired:
+        raise ServerError("the load generator did not end in time") from None
+
+
+def run_own(module: str, words: Sequence[int], seconds: int, core: int) -> Load:
+    """Run one of our own clients, which check each answer themselves."""
+    done = run_pinned([sys.executable, "-m", module, *map(str, words)], seconds, core)
+    found = re.search(r"^SUMMARY (\d+) (\d+) (\d+) (\d+)$", done.stdout, re.MULTILINE)
+    if found is None:
+        raise ServerError(done.stderr.strip()[-200:] or "the load generator said nothing")
+    requests, microseconds, errors, p99 = map(int, found.groups())
+    if requests == 0:
+        raise ServerError(f"not one right answer came back under load; {errors} errors")
+    return Load(requests, microseconds / 1e6, errors, p99 / 1000)
+
 
 # `done` runs once, after the measurement, so it costs the generator nothing.
 SUMMARY = b"""

@@ -139,6 +139,14 @@ def table(row: Row, servers: Sequence[Server], outcome: Outcome) -> list[str]:
         if one.errors
     ]
     notes += [
+        f"* {server.name}: cut to {note}."
+        for server in servers
+        for note in dict.fromkeys(
+            sample.note for sample in outcome.get((row.name, server.name), Entry()).samples
+        )
+        if note
+    ]
+    notes += [
         f"* {server.name}: no figure: {entry.failure}."
         for server in servers
         if (entry := outcome.get((row.name, server.name), Entry())).failure

@@ -67,6 +67,8 @@ class Row:
     app: str = "raw:app"
     streams: int = 1
     """Requests at once on each connection, where the protocol has streams."""
+    may_shrink: bool = False
+    """Whether fewer connections still make a figure, where open files are short."""
     max_rounds: int | None = None
     """Rounds beyond this one add time and no knowledge; None for no such limit."""
 
@@ -99,6 +101,15 @@ MESSAGE_FIGURES = (
     *LOAD_FIGURES[2:],
 )
 
+BROADCAST_FIGURES = (
+    Figure("cpu", "CPU per delivered message", "us", ranked=True),
+    Figure("socket", "each idle socket", "KB", digits=2, ranked=True),
+    Figure("rate", "messages/s", "", digits=0),
+    Figure("core", "core used", "%", digits=0),
+    Figure("sockets", "sockets", "", digits=0),
+    Figure("lost", "lost messages", "", digits=0),
+)
+
 ROWS: dict[str, Row] = {
     row.name: row
     for row in (
@@ -123,6 +134,16 @@ ROWS: dict[str, Row] = {
             connections=8,
             protocol="http2",
             streams=32,
+        ),
+        Row(
+            "http3",
+            "GET over HTTP/3, 13 bytes, 4 connections of 16 streams",
+            "load",
+            HELLO,
+            LOAD_FIGURES,
+            connections=4,
+            protocol="http3",
+            streams=16,
         ),
         Row(
             "wsgi",
@@ -163,6 +184,18 @@ ROWS: dict[str, Row] = {
             ),
             # Some servers take no more than 1,024 connections unless told to.
             connections=1000,
+        ),
+        Row(
+            "broadcast",
+            "100 messages to each of 10,000 idle WebSockets",
+            "broadcast",
+            HELLO,
+            BROADCAST_FIGURES,
+            connections=10_000,
+            protocol="websocket",
+            app="raw_broadcast:app",
+            may_shrink=True,
+            max_rounds=1,
         ),
         Row(
             "soak",

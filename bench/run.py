@@ -109,6 +109,8 @@ def describe(row: Row, sample: Sample) -> str:
     ]
     if sample.errors:
         words.append(f"{sample.errors} errors")
+    if sample.note:
+        words.append(f"cut to {sample.note}")
     return ", ".join(words)
 
 

@@ -2,8 +2,9 @@
 
 One worker, no access log, the event loop that the server picks by itself (the
 fast one where it has to be named), no limit on the requests of a connection,
-and an idle time-out long enough for the ``idle`` row.  Everything else stays at
-its default.
+and an idle time-out long enough for the ``idle`` row.  Limits on connections
+are raised for the row that goes beyond them.  Everything else stays at its
+default.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from .rows import Row
 
 __all__ = ["BASELINES", "SERVERS", "Server"]
 
@@ -21,6 +24,10 @@ BASELINES = ("uvicorn", "fastapi")
 HTTP1 = frozenset({"http1", "websocket"})
 HTTP2 = HTTP1 | {"http2"}
 """Where it is on by default, on a connection without TLS."""
+HTTP3 = frozenset({"http3"})
+
+MANY = 12_000
+"""Connections that a server must be told to take, if it takes fewer by itself."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,8 @@ class Server:
     """Interface ("asgi", "wsgi") to command line, quoted as in a shell.  It may
     use ``{python}``, ``{target}``, ``{module}``, ``{attribute}`` and ``{port}``."""
     protocols: frozenset[str] = HTTP1
+    extras: Mapping[str, str] = field(default_factory=dict)
+    """Row to words that its command line needs besides; with ``{certificate}`` and ``{key}``."""
     environment: Mapping[str, str] = field(default_factory=dict)
     ours: bool = False
     """Tidegate: runs on the interpreter that runs the benchmark."""
@@ -42,18 +51,17 @@ class Server:
         """Say whether a row of this protocol and interface can be measured."""
         return protocol in self.protocols and interface in self.commands
 
-    def command(self, interface: str, target: str, python: str, port: int) -> list[str]:
-        """Return the argument vector that serves ``target`` on ``port``."""
-        module, _, attribute = target.partition(":")
-        words = {
-            "python": python,
-            "target": target,
-            "module": module,
-            "attribute": attribute,
-            "port": str(port),
-        }
+    def command(self, row: Row, words: Mapping[str, str]) -> list[str]:
+        """Return the argument vector that serves a row.
+
+        ``words`` are ``python`` and ``port``, and ``certificate`` and ``key``
+        where the row is served with TLS.
+        """
+        module, _, attribute = row.app.partition(":")
+        filling = {"target": row.app, "module": module, "attribute": attribute, **words}
+        line = f"{self.commands[row.interface]} {self.extras.get(row.name, '')}"
         # Split before filling in: the path of an interpreter may hold a space.
-        return [word.format(**words) for word in shlex.split(self.commands[interface])]
+        return [word.format(**filling) for word in shlex.split(line)]
 
 
 TIDEGATE = {
@@ -65,6 +73,8 @@ TIDEGATE = {
     " --no-access-log --timeout-keep-alive 120",
 }
 
+TIDEGATE_EXTRAS = {"http3": "--http3 --ssl-certfile {certificate} --ssl-keyfile {key}"}
+
 ON_UVICORN = (
     "{{python}} -m uvicorn web_{name}:app --host 127.0.0.1 --port {{port}}"
     " --no-access-log --timeout-keep-alive 120"
@@ -73,12 +83,13 @@ ON_UVICORN = (
 SERVERS: dict[str, Server] = {
     server.name: server
     for server in (
-        Server("tidegate", "tidegate", TIDEGATE, HTTP2, ours=True),
+        Server("tidegate", "tidegate", TIDEGATE, HTTP2 | HTTP3, TIDEGATE_EXTRAS, ours=True),
         Server(
             "tidegate-pure",
             "tidegate",
             TIDEGATE,
-            HTTP2,
+            HTTP2 | HTTP3,
+            TIDEGATE_EXTRAS,
             environment={"TIDEGATE_PURE": "1"},
             ours=True,
         ),
@@ -93,10 +104,13 @@ SERVERS: dict[str, Server] = {
         Server(
             "hypercorn",
             "hypercorn",
-            protocols=HTTP2,
+            protocols=HTTP2 | HTTP3,
             commands={
                 "asgi": "{python} -m hypercorn {target} --bind 127.0.0.1:{port}"
                 " --worker-class uvloop --keep-alive 120"
+            },
+            extras={
+                "http3": "--quic-bind 127.0.0.1:{port} --certfile {certificate} --keyfile {key}"
             },
         ),
         Server(
@@ -115,6 +129,7 @@ SERVERS: dict[str, Server] = {
                 "wsgi": "{python} -m granian --interface wsgi --host 127.0.0.1 --port {port}"
                 " --blocking-threads 8 --no-access-log --http1-header-read-timeout 60000 {target}",
             },
+            extras={"broadcast": f"--backpressure {MANY}"},
         ),
         Server(
             "gunicorn",
@@ -125,6 +140,7 @@ SERVERS: dict[str, Server] = {
                 "wsgi": "{python} -m gunicorn --worker-class gthread --threads 8"
                 " --bind 127.0.0.1:{port} --keep-alive 120 {target}",
             },
+            extras={"broadcast": f"--worker-connections {MANY}"},
         ),
         Server(
             "a2wsgi",
@@ -160,6 +176,11 @@ SERVERS: dict[str, Server] = {
             {
                 "asgi": "{python} -m peregrine --host 127.0.0.1 --port {port}"
                 " --keep-alive 120000 {target}"
+            },
+            protocols=HTTP1 | HTTP3,
+            extras={
+                "http3": "--http3 --tls-cert {certificate} --tls-key {key}",
+                "broadcast": f"--max-connections {MANY}",
             },
         ),
         Server(

@@ -14,35 +14,62 @@ import socket
 import sys
 import time
 
-__all__ = ["main"]
+from .errors import ServerError
+
+__all__ = ["BINARY", "PONG", "frame", "main", "open_socket"]
+
+# The first byte of a frame that is not one of several: FIN and opcode, RFC 6455 section 5.2.
+BINARY = 0x82
+PONG = 0x8A
 
 SIZE = 64
 KEY = bytes((1, 2, 3, 4))
 PAYLOAD = bytes(32 + i for i in range(SIZE))
-# Client frames are masked; one key for all keeps the client out of the way.
-FRAME = bytes((0x82, 0x80 | SIZE)) + KEY + bytes(b ^ KEY[i % 4] for i, b in enumerate(PAYLOAD))
-ECHO = bytes((0x82, SIZE)) + PAYLOAD
+
+
+def frame(first: int, payload: bytes) -> bytes:
+    """Return a client's frame of at most 125 bytes."""
+    # Client frames are masked; one key for all keeps the client out of the way.
+    masked = bytes(byte ^ KEY[i % 4] for i, byte in enumerate(payload))
+    return bytes((first, 0x80 | len(payload))) + KEY + masked
+
+
+FRAME = frame(BINARY, PAYLOAD)
+ECHO = bytes((BINARY, SIZE)) + PAYLOAD
 
 HANDSHAKE = (
-    b"GET /socket HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 
 
-def open_socket(port: int) -> socket.socket:
-    """Return a connected socket after a successful handshake."""
+def open_socket(port: int, path: bytes = b"/socket") -> socket.socket:
+    """Return a connected socket after a successful handshake.
+
+    Raises ``ServerError`` or ``OSError`` if there is none.
+    """
     connection = socket.create_connection(("127.0.0.1", port), timeout=5)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    connection.sendall(HANDSHAKE)
+    try:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        shake_hands(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def shake_hands(connection: socket.socket, path: bytes) -> None:
+    connection.sendall(HANDSHAKE % path)
     answer = b""
+    # No application here speaks first, so nothing comes behind the head.
     while not answer.endswith(b"\r\n\r\n"):
-        piece = connection.recv(1)
+        piece = connection.recv(4096)
         if not piece:
-            raise SystemExit("the server closed during the handshake")
+            raise ServerError("closed during the WebSocket handshake")
         answer += piece
     if not answer.startswith(b"HTTP/1.1 101 "):
-        raise SystemExit(f"no WebSocket here: {answer.splitlines()[0].decode('latin-1')}")
-    return connection
+        line = answer.splitlines()[0].decode("latin-1")
+        raise ServerError(f"answered a WebSocket handshake with {line!r}")
 
 
 def main(port: int, connections: int, seconds: float) -> None:
@@ -83,4 +110,7 @@ def main(port: int, connections: int, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))
+    try:
+        main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))
+    except ServerError as error:
+        sys.exit(str(error))
