@@ -1,3 +1,5 @@
+cimport cython
+
 from .exchange cimport Exchange
 
 
@@ -18,6 +20,7 @@ cdef class WebSocketExchange(Exchange):
     cdef public tuple _close
     cdef public object names
 
+    @cython.locals(event=dict)
     cpdef send(self, message)
     cpdef message_arrived(self, message)
-    cpdef _send(self, message)
+    cpdef _send(self, dict message)

@@ -129,15 +129,16 @@ class WebSocketExchange(Exchange):
         Nothing has been sent of an event that raises: ``AppError`` if it is
         not allowed here, ``ClientDisconnected`` if the socket is closed.
         """
-        kind = message["type"]
+        event = message if type(message) is dict else dict(message)
+        kind = event["type"]
         if kind == "websocket.send":
-            return self._send(message)
+            return self._send(event)
         if kind == "websocket.accept":
-            return self._accept(message)
+            return self._accept(event)
         if kind == "websocket.close":
-            return self._close_by_application(message)
+            return self._close_by_application(event)
         if kind in ("websocket.http.response.start", "websocket.http.response.body"):
-            return self._deny(kind, message)
+            return self._deny(kind, event)
         raise AppError(f"unknown or unsupported message type {kind!r}")
 
     # -- the protocol's side -------------------------------------------------
@@ -233,7 +234,7 @@ class WebSocketExchange(Exchange):
         self._log("accepted", None)
         return SENT
 
-    def _send(self, message: Message) -> Awaitable[None]:
+    def _send(self, message: dict[str, Any]) -> Awaitable[None]:
         text, data = message.get("text"), message.get("bytes")
         if (text is None) == (data is None):
             raise AppError("websocket.send needs either text or bytes")

@@ -1,3 +1,7 @@
+cimport cython
+
+from ..exchange.websocket cimport WebSocketExchange
+from ..wire.websocket.core cimport WebSocketCore
 from .connection cimport Connection
 
 
@@ -11,8 +15,8 @@ cdef class WebSocketSession:
     cdef public bint trusted
     cdef public object tls
     cdef public object _stream
-    cdef public object _core
-    cdef public object exchange
+    cdef public WebSocketCore _core
+    cdef public WebSocketExchange exchange
     cdef public bint _app_paused
     cdef public bint _peer_paused
     cdef public bint _turn_due
@@ -23,6 +27,7 @@ cdef class WebSocketSession:
     cdef public double _close_by
     cdef public object round_trip
 
+    @cython.locals(core=WebSocketCore)
     cpdef send_message(self, message)
     cpdef receive(self, bytes data)
     cpdef on_message(self, message)
@@ -30,7 +35,7 @@ cdef class WebSocketSession:
 
 
 cdef class BareWebSocket(Connection):
-    cdef public object session
+    cdef public WebSocketSession session
     cdef public bint _reading_paused
 
     cpdef data_received(self, bytes data)

@@ -1,3 +1,8 @@
+cimport cython
+
+from .frames cimport build_frame, unmask
+
+
 cdef class WebSocketCore:
     cdef public object _sink
     cdef object _limits
@@ -24,6 +29,7 @@ cdef class WebSocketCore:
     cdef public bint held
     cdef public bint waiting
 
+    @cython.locals(payload=bytes, size=Py_ssize_t)
     cpdef receive(self, bytes data)
     cpdef tick(self)
     cpdef release(self)
