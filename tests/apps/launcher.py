@@ -35,7 +35,7 @@ FOREIGN_SETTINGS = ("WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS")
 Answer = TypeVar("Answer")
 
 
-def eventually(predicate: Callable[[], Answer], within: float = 5.0, what: str = "") -> Answer:
+def eventually(predicate: Callable[[], Answer], within: float = 20.0, what: str = "") -> Answer:
     """Return the first true answer of ``predicate``; fail the test after ``within`` seconds."""
     deadline = time.monotonic() + within
     pause = threading.Event()

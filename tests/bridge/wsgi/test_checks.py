@@ -347,6 +347,28 @@ def test_23_the_client_is_told_to_go_on_when_the_application_reads(
     assert tell.seen == [b"hello" if reads else b""]
 
 
+def test_23_a_client_that_waits_is_not_told_to_go_on_while_the_application_works(
+    serve: Serve,
+) -> None:
+    called, may_answer = threading.Event(), threading.Event()
+
+    def app(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] == "POST":
+            called.set()
+            may_answer.wait(SECONDS)
+        start_response("200 OK", [])
+        return [b"done"]
+
+    server = serve(app)
+    with server.connect() as client, server.connect() as other:
+        client.sendall(request("POST", "/", "Content-Length: 5", "Expect: 100-continue"))
+        assert called.wait(SECONDS)
+        other.sendall(request("GET", "/"))
+        assert read_one(other).status == 200
+        may_answer.set()
+        assert b"100 Continue" not in read_until(client, b"done")
+
+
 # 24 to 34: start_response, write and the course of a call.
 
 

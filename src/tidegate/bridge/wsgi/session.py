@@ -41,6 +41,7 @@ class Session:
         self._body: Body | None = None  # None if there is no content
         self._listening: asyncio.Task[None] | None = None  # a receive() in progress
         self._heard = False  # content came that is not the last
+        self._held_back = False  # the client waits for our word before it sends content
         self._complete = False  # the response is
         self._gone = False  # nobody listens
         self._abandoned = False  # nobody relays
@@ -60,6 +61,7 @@ class Session:
             has_content = length != "0"
         if not has_content:
             return io.BytesIO()
+        self._held_back = "HTTP_EXPECT" in environ
         self._body = Body(self._want)
         return self._body
 
@@ -103,8 +105,9 @@ class Session:
             await self._send_file(file)
         if error is not None and not (self._gone and isinstance(error, ClientDisconnected)):
             raise error
-        if not (over or self._complete or self._heard):
-            # A client that leaves must not keep the thread.
+        if not (over or self._complete or self._heard or self._held_back):
+            # A client that leaves must not keep the thread; but one that waits would
+            # be told to go on by a receive(), which is for the application to say.
             self._listen()
         return over
 
