@@ -43,7 +43,7 @@ def test_clients_are_told_that_the_server_restarts(
             with pytest.raises(Closed) as closed:
                 peer.receive()
             assert (closed.value.code, closed.value.reason) == (1012, "server restart")
-        assert server.wait(within=5) == 0
+        assert server.wait(within=20) == 0
     server.check_log()
     # The applications were told, and shutdown waited for them.
     told = ["websocket.disconnect 1012"] * 2
@@ -68,7 +68,7 @@ def test_an_application_that_asked_for_it_says_goodbye(
         with pytest.raises(Closed) as closed:
             peer.receive()
         assert (closed.value.code, closed.value.reason) == (code, reason)
-        assert server.wait(within=5) == 0
+        assert server.wait(within=20) == 0
     server.check_log()
     expected = ["startup", "websocket.drain", f"websocket.disconnect {code}", "shutdown"]
     assert lines(diary) == expected
@@ -84,7 +84,7 @@ def test_a_client_can_still_talk_while_goodbye_is_said(launch: Launcher, diary: 
         assert wire.frame() == (PONG, b"still there?")
         wire.send(frame(CLOSE, (1000).to_bytes(2, "big")))
         assert wire.close_frame()[0] == 1000
-        assert server.wait(within=5) == 0
+        assert server.wait(within=20) == 0
     server.check_log()
 
 
@@ -102,7 +102,7 @@ def test_a_socket_accepted_during_the_shutdown_is_closed_too(
             assert wire.head().startswith("HTTP/1.1 101 ")
             assert wire.close_frame() == (1012, "server restart")
         wire.send(frame(CLOSE, (1012).to_bytes(2, "big")))
-        assert server.wait(within=5) == 0
+        assert server.wait(within=20) == 0
     server.check_log()
     assert lines(diary) == ["startup", "websocket.disconnect 1012", "shutdown"]
 
@@ -115,7 +115,7 @@ def test_a_client_that_does_not_answer_the_close_holds_nobody_up(
         wire.open("/stay")
         server.signal(signal.SIGTERM)
         assert wire.close_frame() == (1012, "server restart")
-        assert server.wait(within=5) == 0
+        assert server.wait(within=20) == 0
     server.check_log()
     assert lines(diary) == ["startup", "websocket.disconnect 1012", "shutdown"]
 
@@ -125,7 +125,7 @@ def test_a_client_that_does_not_read_holds_nobody_up(launch: Launcher, diary: Pa
     with Wire(server) as wire:
         wire.open("/flood/x")
         server.signal(signal.SIGTERM)
-        assert server.wait(within=5) == 0
+        assert server.wait(within=20) == 0
     server.check_log()
 
 
