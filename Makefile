@@ -15,6 +15,9 @@ FUZZ_SECONDS ?= 60
 # Arguments for the benchmarks: make bench BENCH_ARGS="--rows hello --rounds 1"
 BENCH_ARGS ?=
 
+# Processes that run tests: two for each core, because tests wait much for other processes.
+WORKERS := $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
+
 # Where 100 % of lines and branches are required; pyproject.toml has the overall gate.
 FULLY_COVERED := src/tidegate/wire/*,src/tidegate/exchange/*
 
@@ -56,7 +59,7 @@ types: $(VENV)/installed-dev  ## check types with mypy --strict
 unit: $(VENV)/installed-dev  ## run the tests and both coverage gates
 	$(call announce,Tests)
 	@$(BIN)/coverage erase
-	@$(BIN)/python -m pytest -n auto --cov --cov-report= --cov-fail-under=0 $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report= --cov-fail-under=0 $(PYTEST_ARGS)
 	$(call announce,Coverage: overall)
 	@$(BIN)/coverage report
 	$(call announce,Coverage: wire and exchange)

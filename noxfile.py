@@ -31,6 +31,9 @@ TEST_TOOLS = (
     *("starlette", "trustme"),
 )
 
+# Two for each core: tests wait much for other processes.
+WORKERS = str(2 * (os.cpu_count() or 1))
+
 SANITIZE = "-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover"
 
 
@@ -93,7 +96,7 @@ def tests(session: nox.Session) -> None:
     env = speed(session)
     install(session, ".[dev]", env=env)
     chosen = [] if session.python == CURRENT else ["-m", "not once"]
-    session.run("python", "-m", "pytest", "-q", "-n", "auto", *chosen, *session.posargs, env=env)
+    session.run("python", "-m", "pytest", "-q", "-n", WORKERS, *chosen, *session.posargs, env=env)
 
 
 @nox.session(python=CURRENT)
@@ -104,7 +107,7 @@ def compiled(session: nox.Session) -> None:
         return
     arguments = session.posargs or COMPILED
     install(session, *([".[dev]"] if session.posargs else [".", *TEST_TOOLS]), env=env)
-    session.run("python", "-m", "pytest", "-q", "-n", "auto", *arguments, env=env)
+    session.run("python", "-m", "pytest", "-q", "-n", WORKERS, *arguments, env=env)
 
 
 @nox.session(python=CURRENT)
@@ -123,7 +126,7 @@ def sanitize(session: nox.Session) -> None:
         # So that each object has memory of its own, which can be watched.
         "PYTHONMALLOC": "malloc",
     }
-    session.run("python", "-m", "pytest", "-q", "-n", "auto", "tests/wire", env=env)
+    session.run("python", "-m", "pytest", "-q", "-n", WORKERS, "tests/wire", env=env)
 
 
 @nox.session(python=CURRENT)
