@@ -230,6 +230,7 @@ new Promise((resolve, reject) => {
 """
 
 
+@pytest.mark.once
 def test_a_browser_speaks_http_2_and_sockets_over_it(
     launch: Launcher, tmp_path: Path, browser: BrowserContext, files: Files
 ) -> None:

@@ -104,6 +104,7 @@ def test_other_versions_say_that_there_is_http3(server: Server, folder: Path, cu
         assert f'alt-svc: h3=":{server.port}"; ma=86400' in ran.output.lower()
 
 
+@pytest.mark.once
 def test_chromium_speaks_it(server: Server, files: Files, tmp_path: Path) -> None:
     shown = load_pem_x509_certificate(Path(files.certfile).read_bytes()).public_key()
     key = shown.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from ..server.process import launched
+
+pytestmark = pytest.mark.once
 
 APPLICATION = """
 async def app(scope, receive, send):

@@ -9,6 +9,8 @@ import pytest
 from launcher import Launcher
 from playwright.sync_api import Page
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize("compressed", [True, False], ids=["deflate", "plain"])
 def test_a_page_talks_to_the_server(launch: Launcher, page: Page, compressed: bool) -> None:

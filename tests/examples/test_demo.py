@@ -12,6 +12,8 @@ import pytest
 from launcher import Server
 from playwright.sync_api import BrowserContext, Page, expect
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parent.parent.parent
 expect.set_options(timeout=30_000)
 

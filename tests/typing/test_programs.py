@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.once
-
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 RIGHT = [*sorted((HERE / "right").glob("*.py")), ROOT / "examples" / "shop.py"]
@@ -65,7 +63,7 @@ def pyright(files: list[Path]) -> Complaints:
 
 each_checker = pytest.mark.parametrize("check", [mypy, pyright])
 # Both read all of Tidegate, on a machine that may be busy.
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.once, pytest.mark.timeout(300)]
 
 
 @each_checker

@@ -9,6 +9,8 @@ import pytest
 from playwright.sync_api import Page
 from tests.apps.launcher import Launcher, eventually
 
+pytestmark = pytest.mark.once
+
 APPLICATIONS = Path(__file__).parent / "applications"
 
 

@@ -16,6 +16,8 @@ sys.path.insert(0, str(HERE.parent.parent / "apps"))
 
 from launcher import Launcher  # noqa: E402
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def launch() -> Iterator[Launcher]:
