@@ -15,8 +15,8 @@ FUZZ_SECONDS ?= 60
 # Arguments for the benchmarks: make bench BENCH_ARGS="--rows hello --rounds 1"
 BENCH_ARGS ?=
 
-# Processes that run tests: two for each core, because tests wait much for other processes.
-WORKERS := $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
+# Processes that run tests: one more than there are cores, because tests wait much for others.
+WORKERS := $(shell $(PYTHON) -c 'import os; print(1 + (os.cpu_count() or 1))')
 
 # Where 100 % of lines and branches are required; pyproject.toml has the overall gate.
 FULLY_COVERED := src/tidegate/wire/*,src/tidegate/exchange/*

@@ -31,8 +31,8 @@ TEST_TOOLS = (
     *("starlette", "trustme"),
 )
 
-# Two for each core: tests wait much for other processes.
-WORKERS = str(2 * (os.cpu_count() or 1))
+# One more than there are cores: tests wait much for other processes.
+WORKERS = str(1 + (os.cpu_count() or 1))
 
 SANITIZE = "-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover"
 

@@ -168,6 +168,8 @@ class Client(ABC):
     """Of a socket."""
     checks_content_length: ClassVar[bool] = True
     """Whether a body has an end of its own, which may contradict its Content-Length."""
+    held: ClassVar[int] = 16 * 1024 * 1024
+    """Bytes, more than the buffers of both ends hold."""
 
     def __init__(self, running: Running) -> None:
         self.running = running

@@ -164,6 +164,8 @@ class Http3(Client):
     name = "http3"
     http_version = "3"
     scheme = "https"
+    # There is no kernel in between, and the windows are one MiB.
+    held = 4 * 1024 * 1024
 
     @classmethod
     def settings(cls, files: Files) -> dict[str, Any]:

@@ -82,9 +82,12 @@ async def deny(scope: Scope, receive: Receive, send: Send, rest: str) -> None:
     fields = [(b"content-type", b"text/plain"), (b"www-authenticate", b"Basic")]
     start = {"type": "websocket.http.response.start", "status": 401, "headers": fields}
     await send(start)
-    for piece in (b"who ", b"are ", b"you\n"):
-        await send({"type": "websocket.http.response.body", "body": piece, "more_body": True})
-    await send({"type": "websocket.http.response.body", "body": b""})
+    try:
+        for piece in (b"who ", b"are ", b"you\n"):
+            await send({"type": "websocket.http.response.body", "body": piece, "more_body": True})
+        await send({"type": "websocket.http.response.body", "body": b""})
+    except OSError:
+        notes[rest].append("left")
     notes[rest].append((await receive())["type"])
 
 
