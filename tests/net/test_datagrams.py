@@ -318,6 +318,22 @@ async def test_who_leaves_passes_new_clients_on(shown: Certificates, folder: Pat
     two.close()
 
 
+async def test_who_was_killed_is_passed_over(shown: Certificates, folder: Path) -> None:
+    peer = Http3Peer(hello, shown)
+    two = Two(peer, folder)
+    killed = [Relay(folder) for _ in range(20)]
+    for relay in killed:
+        relay._socket.close()
+    two.endpoints[0].accepts = False
+    two.relays[0].leave_to_others()
+    client = Moving(two.endpoints[0])
+    assert (await client.request()).status == 200
+    await peer.settle()
+    two.close()
+    for path in folder.iterdir():
+        path.unlink()
+
+
 async def test_what_is_for_nobody_is_not_passed_on(shown: Certificates, folder: Path) -> None:
     peer = Http3Peer(hello, shown)
     two = Two(peer, folder)

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from aioquic.quic.connection import QuicConnection
+from aioquic.quic.recovery import QuicPacketRecovery
 from aioquic.quic.stream import QuicStreamSender
-from aioquic.tls import Context
+from aioquic.tls import Context, Epoch
 
 from tidegate.asgi import Receive, Scope, Send
 from tidegate.exchange.service import Policy
@@ -19,13 +20,15 @@ from tidegate.net.certificates import Certificates
 from tidegate.net.timeouts import Timeouts
 from tidegate.testing.peer import turns
 from tidegate.wire.http2.limits import Http2Limits
-from tidegate.wire.http3.frames import Code
+from tidegate.wire.http3.frames import GOAWAY, HEADERS, Code, build_frame
 
 from .applications import hello
-from .http3_peer import GET, POST, Http3Peer, certificates
+from .http3_peer import GET, POST, Http3Client, Http3Peer, certificates
 from .memory import nothing_left
 
 Open = Callable[..., Any]
+
+HERE = ("127.0.0.1", 50001)
 
 
 @pytest.fixture(scope="session")
@@ -95,7 +98,8 @@ def test_what_is_used_of_the_library_is_there() -> None:
     )
     for name in quic._RELIED_ON:
         assert hasattr(made, name), name
-    assert hasattr(QuicStreamSender(0, True), "_buffer_stop")
+    for name in quic._RELIED_ON_SENDERS:
+        assert hasattr(QuicStreamSender(0, True), name), name
     assert hasattr(Context, "_server_handle_hello")
 
 
@@ -145,6 +149,46 @@ async def test_what_is_over_is_freed(peer: Open) -> None:
         with nothing_left():
             await one.client.request()
             await one.client.request(POST, b"hello")
+
+
+@pytest.mark.parametrize(
+    ("pairs", "status"),
+    [
+        ([*POST, *[(b"x", b"y")] * 120], 431),
+        ([(b":method", b"OPTIONS"), GET[1], GET[2], (b":path", b"*")], 204),
+    ],
+)
+async def test_an_answer_of_ours_outlives_the_content_of_its_request(
+    peer: Open, pairs: list[tuple[bytes, bytes]], status: int
+) -> None:
+    async with peer(hello) as one:
+        answer = await one.client.request(pairs, b"some")
+        assert (answer.status, answer.reset) == (status, None)
+
+
+async def test_the_content_of_what_is_refused_is_not_kept(peer: Open) -> None:
+    async with peer(hello) as one:
+        # It takes nothing, so that the refusal waits.
+        one.client = client = Http3Client(one.endpoint, HERE, max_stream_data=0)
+        await client.request([(b":method", b"CONNECT"), GET[2]], b"x" * 1_000_000, ended=False)
+        found = [each.core.streams for each in one.endpoint._ids]
+        (stream,) = [stream for streams in found for stream in streams.values()]
+        assert stream.early == []
+
+
+async def test_a_response_that_nobody_wants_is_not_begun(peer: Open) -> None:
+    gate = Gate()
+    async with peer(gate) as one:
+        number = one.client.quic.get_next_available_stream_id()
+        one.client.http.send_headers(number, GET, True)
+        stream = one.client.quic._streams[number]
+        stream.receiver.stop(Code.REQUEST_CANCELLED)
+        stream.sender.buffer_is_empty = True  # the request is late
+        await one.pump()
+        stream.sender.buffer_is_empty = False
+        await one.pump()
+        assert gate.scopes == []
+        assert not one.server.core.streams
 
 
 # Who waits for whom.
@@ -214,6 +258,57 @@ async def test_who_is_reset_while_held_leaves_the_window_to_others(peer: Open) -
         assert (await one.client.request()).body == b"hello"
 
 
+async def test_what_has_a_gap_before_it_counts_as_not_taken(peer: Open) -> None:
+    limits = Http2Limits(stream_window=100_000, connection_window=300_000)
+    async with peer(hello, limits=limits) as one:
+        client = one.client.quic
+        while client._remote_max_data_used + 100_000 <= client._remote_max_data < 2_000_000:
+            number = client.get_next_available_stream_id()
+            client.send_stream_data(number, b"")
+            sender = client._streams[number].sender
+            # Nothing but the last byte that the window has room for.
+            sender._buffer_start = sender._buffer_stop = sender.highest_offset = 99_999
+            client._remote_max_data_used += 99_999
+            sender.write(b"x")
+            await one.pump()
+        streams = one.server.quic._streams.values()
+        assert sum(len(stream.receiver._buffer) for stream in streams) <= 300_000
+        assert one.client.over is None
+
+
+async def test_what_is_never_acknowledged_makes_the_application_wait(
+    peer: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acknowledged = QuicStreamSender.on_data_delivery
+
+    def but_the_first(sender: Any, delivery: Any, start: int, stop: int, fin: bool) -> None:
+        if start or sender._stream_id:
+            acknowledged(sender, delivery, start, stop, fin)
+
+    monkeypatch.setattr(QuicStreamSender, "on_data_delivery", but_the_first)
+    # What is lost again and again makes it small.
+    monkeypatch.setattr(QuicPacketRecovery, "congestion_window", 20_000)
+    application = flooding(2_000_000)
+    async with peer(application) as one:
+        await one.client.request()
+        assert application.sent < 500_000
+
+
+@pytest.mark.parametrize(("offset", "size"), [(100_000, 1), (0, 300_000)])
+async def test_a_handshake_is_not_kept_without_end(peer: Open, offset: int, size: int) -> None:
+    async with peer(hello) as one:
+        sender = one.client.quic._crypto_streams[Epoch.ONE_RTT].sender
+        sender._buffer_start = sender._buffer_stop = sender.highest_offset = offset
+        sender.write(b"\x01\xff\xff\xff".ljust(size, b"x"))
+        server = one.server.quic
+        while one.client.over is None and sender.highest_offset < offset + size:
+            await one.pump()
+        await one.pump()
+        assert one.client.over is not None
+        assert len(server._crypto_streams[Epoch.ONE_RTT].receiver._buffer) == 0
+        assert len(server.tls._receive_buffer) < 70_000
+
+
 # Too slow.
 
 
@@ -263,6 +358,34 @@ async def test_an_idle_connection_is_closed(peer: Open) -> None:
         await one.wait(2)
         assert one.client.over.error_code == Code.NO_ERROR
         assert not one.worker.connections
+
+
+async def test_an_idle_connection_is_closed_even_if_its_last_stream_is_not(peer: Open) -> None:
+    async with peer(hello, timeouts=Timeouts(keep_alive=3)) as one:
+        number = one.client.quic.get_next_available_stream_id()
+        one.client.http.send_headers(number, POST, False)
+        # It does not do what the server's STOP_SENDING asks for, but is there.
+        one.client.quic._streams[number].sender.reset = lambda error_code: None
+        await one.pump()
+        control = one.client.quic._streams[3].receiver
+        before = control.starting_offset()
+        for _ in range(10):
+            one.client.quic.send_ping(0)
+            await one.wait(1)
+        assert one.client.over.error_code == Code.NO_ERROR
+        assert control.starting_offset() - before == len(build_frame(GOAWAY, b"\4"))
+
+
+async def test_a_head_that_has_begun_is_not_idle(peer: Open) -> None:
+    async with peer(hello, timeouts=Timeouts(keep_alive=3)) as one:
+        await one.client.request()
+        number = one.client.quic.get_next_available_stream_id()
+        head = build_frame(HEADERS, quic.StaticQpack().encode(GET))
+        one.client.quic.send_stream_data(number, head[:5])
+        await one.wait(8)
+        one.client.quic.send_stream_data(number, head[5:], True)
+        await one.pump()
+        assert one.client.answer(number).status == 200
 
 
 async def test_a_long_answer_is_not_given_up(peer: Open) -> None:
@@ -325,6 +448,21 @@ async def test_what_is_in_progress_ends_at_shutdown(peer: Open) -> None:
         assert (answer.body, answer.ended) == (b"done", True)
         assert one.client.over.error_code == Code.NO_ERROR
         assert not one.worker.connections
+
+
+async def test_the_last_answer_at_shutdown_has_time_to_be_sent_again(peer: Open) -> None:
+    gate = Gate()
+    async with peer(gate) as one:
+        answer = await one.client.request()
+        one.server.drain()
+        await one.wait(10)
+        gate.may_answer.set()
+        await turns()
+        del one.client.socket.sent[:]  # lost on its way
+        while one.worker.connections:
+            await one.pump()
+        assert (answer.body, answer.ended) == (b"done", True)
+        assert one.client.over.error_code == Code.NO_ERROR
 
 
 async def test_who_begins_while_we_stop_is_sent_away(shown: Certificates) -> None:

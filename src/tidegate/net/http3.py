@@ -270,7 +270,8 @@ class Http3Connection(Multiplexed):
 
     def _tick(self, now: float) -> None:
         core = self.core
-        if now >= self._leaves_at or (not core.streams and now >= self._idle_by):
+        is_idle = now >= self._idle_by and not core.streams and core.owed_since is None
+        if now >= self._leaves_at or (is_idle and not self._last):
             self._say_goodbye()
         for upload in list(self._uploads):
             self._check_upload(upload, now)
@@ -334,7 +335,6 @@ class Http3Connection(Multiplexed):
     def _say_goodbye(self) -> None:
         self._leaves_at = NEVER
         self._last = True
-        self._closes_at = self.worker.clock.now + self.worker.timeouts.linger
         self.core.go_away()
         self.flush_soon()
 

@@ -25,8 +25,9 @@ try:
     from aioquic.buffer import Buffer  # type: ignore[attr-defined]
     from aioquic.quic import events
     from aioquic.quic.configuration import SMALLEST_MAX_DATAGRAM_SIZE, QuicConfiguration
-    from aioquic.quic.connection import QuicConnection
+    from aioquic.quic.connection import QuicConnection, QuicConnectionError, QuicReceiveContext
     from aioquic.quic.packet import (
+        QuicErrorCode,
         QuicHeader,
         QuicPacketType,
         encode_quic_retry,
@@ -69,6 +70,14 @@ CONNECTION_ID_SIZE = PREFIX_SIZE + 8
 
 # A peer of which nothing is heard for so long is gone.
 _IDLE_SECONDS = 30.0
+
+# Of the handshake a client sends a few KiB; the library would keep ever more.
+_MAX_CRYPTO = 64 * 1024
+
+# What of a response is kept for a peer that does not acknowledge it, besides what
+# is on its way: of that, and of what was lost, there are a few congestion windows.
+_MAX_KEPT = 256 * 1024
+_KEPT_WINDOWS = 4
 
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 _KEY = re.compile(rb"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
@@ -165,6 +174,10 @@ class Windowed(QuicConnection):
         limit, window = self._local_max_data, self._configuration.max_data
         room = limit.used - sum(self._held.values()) + window
         if (room - limit.value) * 2 >= window:
+            # What has a gap before it is not taken either.
+            receivers = [stream.receiver for stream in self._streams.values()]
+            room -= sum(each.highest_offset - each.starting_offset() for each in receivers)
+        if (room - limit.value) * 2 >= window:
             limit.value = room
         used, limit.used = limit.used, 0
         try:
@@ -219,9 +232,14 @@ class Quic(Windowed):
     def unsent(self, stream_id: int) -> int:
         """Return how many bytes wait for the windows of the peer or the network."""
         stream = self._streams.get(stream_id)
-        if stream is None or stream.sender.buffer_is_empty:
+        if stream is None:
             return 0
-        return stream.sender._buffer_stop - stream.sender.highest_offset
+        sender = stream.sender
+        # A peer that never acknowledges the first byte has all after it kept.
+        kept = sender._buffer_stop - sender._buffer_start
+        kept -= _MAX_KEPT + _KEPT_WINDOWS * self._loss.congestion_window
+        waiting = 0 if sender.buffer_is_empty else sender._buffer_stop - sender.highest_offset
+        return max(waiting, kept)
 
     def reset(self, stream_id: int, code: int) -> None:
         """Send nothing more."""
@@ -232,6 +250,11 @@ class Quic(Windowed):
         stream = self._streams.get(stream_id)
         if stream is not None and not stream.receiver.is_finished:
             self.stop_stream(stream_id, code)
+
+    def is_stopped(self, stream_id: int) -> bool:
+        """Say whether the peer wants nothing more."""
+        stream = self._streams.get(stream_id)
+        return stream is not None and stream.sender._reset_error_code is not None
 
     @property
     def is_delivered(self) -> bool:
@@ -245,6 +268,17 @@ class Quic(Windowed):
         for each in self._host_cids:
             if not each.was_sent:
                 each.cid = self._prefix + each.cid[PREFIX_SIZE:]
+
+    def _handle_crypto_frame(
+        self, context: QuicReceiveContext, frame_type: int, buf: Buffer
+    ) -> None:
+        start = buf.tell()
+        if buf.pull_uint_var() > _MAX_CRYPTO:
+            raise QuicConnectionError(
+                QuicErrorCode.CRYPTO_BUFFER_EXCEEDED, frame_type, "a handshake that is too long"
+            )
+        buf.seek(start)
+        super()._handle_crypto_frame(context, frame_type, buf)
 
     def _initialize(self, peer_cid: bytes) -> None:
         super()._initialize(peer_cid)
@@ -266,11 +300,14 @@ class Quic(Windowed):
 
 
 _RELIED_ON = (
-    *("_configuration", "_host_cids", "_local_initial_source_connection_id", "_local_max_data"),
-    *("_initialize", "_replenish_connection_ids", "_streams", "_write_connection_limits"),
+    *("_configuration", "_handle_crypto_frame", "_host_cids", "_initialize"),
+    *("_local_initial_source_connection_id", "_local_max_data", "_loss"),
+    *("_replenish_connection_ids", "_streams", "_write_connection_limits"),
     "_write_stream_limits",
 )
-"""Of ``QuicConnection``; besides ``_buffer_stop`` of its senders, and the hello of its TLS."""
+"""Of ``QuicConnection``; besides ``_RELIED_ON_SENDERS``, and the hello of its TLS."""
+
+_RELIED_ON_SENDERS = ("_buffer_start", "_buffer_stop", "_reset_error_code")
 
 
 def literal(name: bytes, value: bytes) -> bytes:

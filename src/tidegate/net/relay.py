@@ -74,11 +74,12 @@ class Relay:
     def pass_to_anybody(self, place: int, data: bytes, address: Any) -> None:
         """Give it to one that takes new connections: the same for the same client."""
         with suppress(OSError):
-            names = [name for name in os.listdir(self._folder) if name.endswith(_OPEN)]
-            if names:
-                first = zlib.crc32(repr(address).encode()) % len(names)
-                name = sorted(names)[first].removesuffix(_OPEN)
-                self._send(name, place, data, address)
+            names = sorted(name for name in os.listdir(self._folder) if name.endswith(_OPEN))
+            first = zlib.crc32(repr(address).encode()) % max(len(names), 1)
+            for name in names[first:] + names[:first]:
+                # Who was killed has left its mark behind.
+                if self._send(name.removesuffix(_OPEN), place, data, address):
+                    return
 
     @property
     def _marker(self) -> Path:

@@ -168,6 +168,9 @@ class MultiplexedStream(Stream):
         exchange = self.exchange
         if isinstance(exchange, HttpExchange):
             exchange.body_arrived(data, ended)
+        elif exchange is None:
+            # It was refused: nobody wants the rest, and the answer is on its way.
+            return
         elif self.session is None:
             if data:
                 self.early.append(data)

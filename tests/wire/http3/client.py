@@ -42,6 +42,7 @@ class Half:
     ended: bool = False
     reset: int | None = None
     stopped: int | None = None
+    refused: bool = False  # the client stopped it
     unsent: int = 0
     held: int = 0
 
@@ -76,6 +77,9 @@ class Streams:
 
     def stop(self, stream_id: int, code: int) -> None:
         self.of(stream_id).stopped = code
+
+    def is_stopped(self, stream_id: int) -> bool:
+        return self.of(stream_id).refused
 
     def hold(self, stream_id: int, size: int) -> None:
         self.of(stream_id).held += size

@@ -194,6 +194,23 @@ def test_too_many_requests_at_once_are_rejected() -> None:
     assert 4 not in client.sink.requests
 
 
+def test_large_heads_have_no_more_places_than_others() -> None:
+    client = Client(Http2Limits(max_concurrent_streams=1, max_head_size=100))
+    client.get(0)
+    client.send(4, b"\1" + frames.write_integer(101), ended=False)
+    assert client.half(4).reset == Code.REQUEST_REJECTED
+    assert set(client.core.streams) == {0}
+
+
+def test_a_request_whose_answer_is_declined_before_it_comes_is_not_told() -> None:
+    client = Client()
+    client.half(0).refused = True
+    client.core.on_stopped(0, Code.REQUEST_CANCELLED)
+    client.send(0, client.head())
+    assert client.sink.requests == {}
+    assert client.half(0).reset == Code.REQUEST_CANCELLED
+
+
 @pytest.mark.parametrize("ended", [True, False])
 def test_a_request_that_ends_before_its_head_is_reset(ended: bool) -> None:
     client = Client()

@@ -160,10 +160,7 @@ class Http3Core(Sending):
             self._on_last(reader, stream)
 
     def _on_head(self, reader: RequestReader, block: bytes, ended: bool) -> None:
-        number = reader.id
-        if number >= self._served_until or len(self.streams) >= self._limits.max_concurrent_streams:
-            # It may be sent again, elsewhere or later (section 4.1.1).
-            self._refuse(reader, Code.REQUEST_REJECTED, 0.25)
+        if self._turn_away(reader):
             return
         try:
             head = self._heads.request(block, ended)
@@ -182,9 +179,24 @@ class Http3Core(Sending):
         if reader.stream is not None:
             self._fail(reader.stream, Code.EXCESSIVE_LOAD)
             return
+        if self._turn_away(reader):
+            return
         stream = self._open(reader, False)
         reader.ignore()
         self._sink.on_refused(stream, BadRequest(f"more than {size} bytes", 431))
+
+    def _turn_away(self, reader: RequestReader) -> bool:
+        """Refuse a request whose head has come, if there is no place for it; say whether."""
+        if self._quic.is_stopped(reader.id):
+            # The word that nobody wants the response was faster than the request.
+            self._refuse(reader, Code.REQUEST_CANCELLED)
+            return True
+        is_full = len(self.streams) >= self._limits.max_concurrent_streams
+        if is_full or reader.id >= self._served_until:
+            # It may be sent again, elsewhere or later (section 4.1.1).
+            self._refuse(reader, Code.REQUEST_REJECTED, 0.25)
+            return True
+        return False
 
     def _open(self, reader: RequestReader, ended: bool) -> Stream:
         reader.state = CONTENT

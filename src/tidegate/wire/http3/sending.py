@@ -51,6 +51,9 @@ class QuicStreams(Protocol):
     def stop(self, stream_id: int, code: int) -> None:
         """Ask the peer to send nothing more."""
 
+    def is_stopped(self, stream_id: int) -> bool:
+        """Say whether the peer has asked us to."""
+
     def hold(self, stream_id: int, size: int) -> None:
         """So many bytes came that nobody takes: open no window for the stream again."""
 
