@@ -323,6 +323,19 @@ async def test_a_client_that_takes_nothing_is_reset(peer: Open) -> None:
         assert one.service.refusals == {"slow_reader": 1}
 
 
+async def test_a_client_that_takes_nothing_is_reset_also_while_nobody_takes_what_it_sends(
+    peer: Open,
+) -> None:
+    async with peer(flooding(5_000_000)) as one:
+        one.client.reads = False
+        answer = await one.client.request(POST, b"x" * 200_000, ended=False)
+        await one.wait(32)
+        while answer.reset is None:
+            await one.pump()
+        assert answer.reset == Code.REQUEST_CANCELLED
+        assert one.service.refusals == {"slow_reader": 1}
+
+
 async def test_content_that_does_not_come_is_answered_with_408(peer: Open) -> None:
     async with peer(Gate()) as one:
         answer = await one.client.request(POST, b"x", ended=False)

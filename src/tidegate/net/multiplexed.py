@@ -113,11 +113,11 @@ class Multiplexed:
         """Hand content to the exchange."""
         one = cast(MultiplexedStream, stream)
         one.continue_wanted = False
-        if one.rate is not None:
-            one.rate.add(len(data), self.worker.clock.now)
+        if one.incoming is not None:
+            one.incoming.add(len(data), self.worker.clock.now)
         if ended:
             self._uploads.discard(one)
-            one.rate = None
+            one.incoming = None
         one.arrived(data, ended)
 
     def on_trailers(self, stream: Stream, fields: list[tuple[bytes, bytes]]) -> None:
@@ -163,7 +163,7 @@ class Multiplexed:
             self.on_idle()
 
     def _check_upload(self, stream: MultiplexedStream, now: float) -> None:
-        rate = stream.rate
+        rate = stream.incoming
         if rate is None:
             return
         if stream.held or stream.continue_wanted:
@@ -179,15 +179,13 @@ class Multiplexed:
             self.core.reset(stream, Code.CANCEL)
 
     def _check_download(self, stream: MultiplexedStream, now: float) -> None:
-        if stream in self._uploads:
-            return
-        rate = stream.rate
+        rate = stream.outgoing
         if rate is None:
-            stream.rate = rate = Rate(self.worker.timeouts, self.worker.timeouts.write_stall)
+            stream.outgoing = rate = Rate(self.worker.timeouts, self.worker.timeouts.write_stall)
             rate.restart(now)
             stream.seen_sent = stream.sent
-        elif stream.send_window > 0:
-            # Others come before it.
+        elif stream.send_window > 0 or (stream in self._uploads and not stream.held):
+            # Others come before it; or the client, which may read when it has sent all.
             rate.restart(now)
         rate.add(stream.sent - stream.seen_sent, now)
         stream.seen_sent = stream.sent
@@ -216,7 +214,7 @@ class Multiplexed:
 
     def _expect_body(self, stream: MultiplexedStream, head: Head) -> None:
         timeouts = self.worker.timeouts
-        stream.rate = rate = Rate(timeouts, timeouts.body_stall)
+        stream.incoming = rate = Rate(timeouts, timeouts.body_stall)
         rate.restart(self.worker.clock.now)
         stream.continue_wanted = head.expects_continue
         self._uploads.add(stream)

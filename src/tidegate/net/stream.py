@@ -25,8 +25,8 @@ class MultiplexedStream(Stream):
     """A stream as ``Out`` of its exchange; once a socket is accepted also what carries it."""
 
     __slots__ = (
-        *("client", "connection", "continue_wanted", "early", "end_by", "exchange", "rate"),
-        *("scheme", "seen_sent", "server", "session", "tls", "trusted"),
+        *("client", "connection", "continue_wanted", "early", "end_by", "exchange", "incoming"),
+        *("outgoing", "scheme", "seen_sent", "server", "session", "tls", "trusted"),
     )  # fmt: skip
 
     # Files would pass through our hands all the same.
@@ -49,7 +49,8 @@ class MultiplexedStream(Stream):
         self.exchange: HttpExchange | WebSocketExchange | None = None  # None when it is over
         self.session: WebSocketSession | None = None  # None unless a socket
         self.early: list[bytes] = []  # content for a socket that is not accepted yet
-        self.rate: Rate | None = None  # of what the peer owes us, or does not take
+        self.incoming: Rate | None = None  # of content; None unless it is to come
+        self.outgoing: Rate | None = None  # None unless the peer ever let us wait
         self.seen_sent = 0  # of the content, when last looked at
         self.continue_wanted = False  # the client waits for 100 (Continue)
         self.end_by = 0.0  # when the peer must have ended its half; 0 while ours is open
@@ -112,8 +113,8 @@ class MultiplexedStream(Stream):
         """The application caught up."""
         if self.held:
             connection = self.connection
-            if self.rate is not None:
-                self.rate.restart(connection.worker.clock.now)
+            if self.incoming is not None:
+                self.incoming.restart(connection.worker.clock.now)
             connection.core.take(self)
             connection.flush_soon()
 
